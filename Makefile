@@ -1,0 +1,96 @@
+# pathstats: one Makefile; what CI runs is what a person runs. `make help` lists the targets.
+#
+#   make            build/pathstats          make test       the light suites, minutes
+#   make run        deps, build, serve       make test-all   plus long and real-server suites
+#   SAN=address,undefined or SAN=thread builds and tests into a folder of its own.
+
+VERSION := 0.1.0
+CC      ?= gcc
+BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+comma   := ,
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DPS_VERSION='"$(VERSION)"' -Isrc $(WARN) -ffp-contract=off -pthread \
+             $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+LIBS    := -lsqlite3 -lmicrohttpd -lcurl -lcrypto -lz -linih -pthread
+LDFLAGS += $(if $(SAN),-fsanitize=$(SAN))
+
+MAIN    := src/cli/main.c
+SRC     := $(filter-out $(MAIN),$(wildcard src/*/*.c src/*/*/*.c))
+OBJ     := $(SRC:%.c=$(BUILD)/%.o)
+SQL_INC := $(BUILD)/gen/migrations.inc
+TESTS   := $(wildcard tests/unit/*_test.c tests/contract/*_test.c tests/sim/*_test.c tests/fault/*_test.c)
+TESTBIN := $(TESTS:%.c=$(BUILD)/%)
+FUZZ    := $(wildcard tests/fuzz/*_fuzz.c)
+
+.PHONY: all run deps deps-test test test-all fuzz bench wasm format lint check-rooms clean help install
+all: $(BUILD)/pathstats
+
+run:
+	@$(MAKE) --no-print-directory deps all
+	$(BUILD)/pathstats serve --data-dir data
+
+deps:
+	tools/deps.sh build
+
+deps-test:
+	tools/deps.sh test
+
+$(BUILD)/libpathstats.a: $(OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/pathstats: $(BUILD)/src/cli/main.o $(BUILD)/libpathstats.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Migrations travel inside the binary: each .sql becomes a C string, in the order of its number.
+$(SQL_INC): $(sort $(wildcard src/backend/sqlite/migrations/*.sql)) tools/embed_sql.sh
+	@mkdir -p $(@D)
+	tools/embed_sql.sh src/backend/sqlite/migrations > $@
+
+$(BUILD)/src/backend/sqlite/%.o: ALL_CFLAGS += -I$(BUILD)/gen
+$(OBJ): | $(SQL_INC)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%_test: tests/%_test.c $(wildcard tests/support/*.c) $(BUILD)/libpathstats.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libpathstats.a -lcmocka -ljansson $(LIBS)
+
+test: deps-test check-rooms $(BUILD)/pathstats $(TESTBIN)
+	BUILD=$(BUILD) tools/run_tests.sh light
+
+test-all: deps-test check-rooms $(BUILD)/pathstats $(TESTBIN)
+	BUILD=$(BUILD) tools/run_tests.sh all
+
+check-rooms:
+	@tools/check_rooms.sh
+
+wasm:
+	tools/build_wasm.sh
+
+fuzz:
+	tools/fuzz.sh $(SECONDS_EACH)
+
+bench: $(BUILD)/pathstats
+	bench/run.sh
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+lint:
+	clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -D -m 755 $(BUILD)/pathstats $(DESTDIR)/usr/local/bin/pathstats
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+
+-include $(OBJ:.o=.d) $(BUILD)/src/cli/main.d $(TESTBIN:%=%.d)

@@ -1,0 +1,34 @@
+/* registry.h - the backends built into this binary, by port.  SPDX-License-Identifier: MIT */
+#ifndef PS_BACKEND_REGISTRY_H
+#define PS_BACKEND_REGISTRY_H
+
+#include "port/clock.h"
+#include "port/kv.h"
+#include "port/queue.h"
+#include "port/store.h"
+
+extern const struct ps_store_ops ps_store_mem, ps_store_sqlite;
+extern const struct ps_queue_ops ps_queue_mem, ps_queue_file;
+extern const struct ps_kv_ops ps_kv_mem, ps_kv_sqlite;
+
+/* NULL-terminated; the first is the default. */
+extern const struct ps_store_ops *const ps_store_backends[];
+extern const struct ps_queue_ops *const ps_queue_backends[];
+extern const struct ps_kv_ops *const ps_kv_backends[];
+
+/* By its word, or NULL. */
+const struct ps_store_ops *ps_store_backend(const char *name);
+const struct ps_queue_ops *ps_queue_backend(const char *name);
+const struct ps_kv_ops *ps_kv_backend(const char *name);
+
+/* The machine's clock. */
+struct ps_clock *ps_clock_system(void);
+
+/* A clock for tests: stands still until moved; sleep moves it. */
+struct ps_clock_manual {
+    struct ps_clock clock;
+    _Atomic int64_t now_ms;
+};
+void ps_clock_manual_init(struct ps_clock_manual *c, int64_t now_ms);
+
+#endif

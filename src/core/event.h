@@ -1,0 +1,78 @@
+/* event.h - one HTTP request as it happened; the wire form and the form that is stored.
+ *
+ *     bytes --ps_event_from_json--> ps_raw_event --ps_event_normalise--> ps_event
+ *
+ * Strings are views into memory of the caller. Absent: ptr NULL, numbers PS_ABSENT.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_CORE_EVENT_H
+#define PS_CORE_EVENT_H
+
+#include "base/str.h"
+#include "core/limits.h"
+#include "core/reject.h"
+
+enum { PS_ABSENT = -1 };
+
+/* As received: well-formed and of the right types, not checked further. */
+struct ps_raw_event {
+    struct ps_str id, path, method, user_agent, country, request_id;
+    struct ps_str client_ip;      /* raw address: memory only, never written (I7) */
+    struct ps_str client_ip_hash; /* as given */
+    int64_t timestamp_ms;
+    int64_t response_us; /* PS_ABSENT, else >= 0 */
+    int32_t status;      /* PS_ABSENT or any integer that fits */
+    int8_t is_error;     /* PS_ABSENT, 0 or 1 */
+    bool has_id_hash;    /* a log line: the id is made of this hash, not of the fields */
+    uint64_t id_hash;
+};
+
+/* As stored and counted. Every field has been checked against limits.h. */
+struct ps_event {
+    struct ps_str id, path, method, user_agent, country;
+    int64_t timestamp_ms;
+    int64_t response_us;  /* microseconds, or PS_ABSENT */
+    uint64_t client_hash; /* meaningful only when has_client */
+    int32_t status;       /* or PS_ABSENT */
+    int8_t is_error;      /* status >= 400; without a status what the sender said; or PS_ABSENT */
+    bool has_client;
+};
+
+enum { PS_EVENT_SCRATCH_BYTES = PS_PATH_MAX + PS_USER_AGENT_MAX + PS_ID_MAX };
+
+/* A ps_raw_event with everything absent. */
+void ps_raw_event_init(struct ps_raw_event *raw);
+
+/* What normalising needs from outside the core. */
+struct ps_normal {
+    int64_t now_ms;
+    bool has_client; /* the keyed hash of the client, where there is one */
+    uint64_t client_hash;
+    uint64_t fresh; /* for an event with neither id nor requestId: 64 random bits */
+};
+
+/* Checks `raw`, cuts the path, makes the id. `scratch` (PS_EVENT_SCRATCH_BYTES) holds the strings
+ * that had to be rewritten; `ret` points into it and into raw's memory. Returns PS_REJECT_NONE, or
+ * why not (`ret` untouched). Made id: "<timestamp ms>-<16 hex>" with the XXH64 of the
+ * length-prefixed client hash, method, path and requestId; or with raw->id_hash; or with fresh. */
+enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct ps_normal *with,
+                                  char *scratch, struct ps_event *ret);
+
+/* True when the id is "<timestamp_ms>-..." : unique for good, so compared within its day alone. */
+bool ps_event_id_is_dated(const struct ps_event *event);
+/* The leading 13-digit "<ms>-" of any id, or PS_ABSENT. */
+int64_t ps_id_leading_ms(struct ps_str id);
+
+/* Cuts query and fragment, escapes invalid UTF-8 and control bytes as %XX, cuts to PS_PATH_MAX at a
+ * character. `to` has PS_PATH_MAX bytes; the result points into `path` where nothing had to change.
+ */
+struct ps_str ps_path_cut(struct ps_str path, char *to);
+
+/* The queue's form of an event, at most PS_EVENT_ENCODED_MAX bytes; returns the length. Byte 0 is a
+ * format version. Part of the file format. */
+size_t ps_event_encode(const struct ps_event *event, uint8_t *to);
+/* Views into `bytes`; 0, or PS_ECORRUPT. */
+int ps_event_decode(const uint8_t *bytes, size_t len, struct ps_event *ret);
+
+#endif

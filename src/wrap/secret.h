@@ -1,0 +1,31 @@
+/* secret.h - the per-installation secret and the keyed hash of client addresses (I7).
+ *
+ * HMAC-SHA-256 (RFC 2104) with OpenSSL's libcrypto, cut to its first 64 bits. An address is parsed
+ * first, so "::1" and "0:0:0:0:0:0:0:1" are one client, and ::ffff:1.2.3.4 is 1.2.3.4; what is not
+ * an address is hashed as text.
+ *
+ * Threads: a hasher belongs to one thread (it caches).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_WRAP_SECRET_H
+#define PS_WRAP_SECRET_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum { PS_SECRET_BYTES = 32 };
+
+/* Reads the secret; made with mode 0600 when missing and `create`. A file others can read, or of
+ * another size, is refused with what to do. */
+int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], struct ps_err *e);
+
+/* 64 random bits from the system. */
+uint64_t ps_random64(void);
+
+struct ps_hasher;
+int ps_hasher_open(struct ps_hasher **ret, const uint8_t secret[PS_SECRET_BYTES], struct ps_err *e);
+void ps_hasher_close(struct ps_hasher *h); /* wipes its memory */
+uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address);
+
+#endif

@@ -1,0 +1,31 @@
+#!/bin/bash
+# Holds the room table of ARCHITECTURE.md against the #includes. Includes are written from src/.
+set -u
+cd "$(dirname "$0")/.."
+declare -A may=(
+    [base]="base" [core]="base core" [port]="base core port" [wrap]="base wrap"
+    [backend]="base core port backend wrap" [flow]="base core port flow wrap" [intake]="base core port intake"
+    [cron]="base cron" [api]="base core port flow api wrap" [config]="base config"
+    [daemon]="base core port backend flow intake cron api config wrap daemon"
+    [cli]="base core port backend flow intake cron api config wrap daemon cli"
+)
+bad=0
+complain() { echo "room: $1" >&2; bad=1; }
+while IFS=: read -r file line text; do
+    room=${file#src/} room=${room%%/*}
+    target=$(sed -E 's/.*#include "([^"]*)".*/\1/' <<<"$text")
+    other=${target%%/*}
+    case $target in migrations.inc) continue ;; */*) ;; *) complain "$file:$line: write \"$target\" from src/"; continue ;; esac
+    [[ " ${may[$room]:-} " == *" $other "* ]] || complain "$file:$line: $room may not know $other"
+    if [ "$room" = backend ] && [ "$other" = backend ] && [ "$target" != backend/registry.h ]; then
+        a=${file#src/backend/} b=${target#backend/}
+        [ "${a%%/*}" = "${b%%/*}" ] || complain "$file:$line: one backend may not know another"
+    fi
+done < <(grep -rnE '^\s*#\s*include "' src --include='*.c' --include='*.h')
+while IFS=: read -r file line text; do
+    case $text in *'<stddef.h>'* | *'<stdint.h>'* | *'<stdbool.h>'*) ;; *) complain "$file:$line: core knows no libc: $text" ;; esac
+done < <(grep -rnE '^\s*#\s*include <' src/core)
+grep -rnlE '(sqlite3|curl/curl)\.h' src | grep -vE '^src/(backend|wrap|cli)/' | while read -r f; do complain "$f includes a backend's library"; done
+grep -rnlE '\bexit\(|\bsigaction\(|\bsignal\(' src | grep -vE '^src/(daemon|cli)/' | while read -r f; do echo "room: $f: only daemon and cli may exit or take signals" >&2; done | grep . && bad=1
+[ $bad -eq 0 ] && echo "rooms: every include keeps the table"
+exit $bad
