@@ -1,0 +1,71 @@
+/* aggregator.h - the consumer: queue -> store, and the hourly statistics of what was new.
+ *
+ * One step: read a batch, decode, sort, ps_store_apply (I1, I4), then count the events that were
+ * new. Statistics live in a bounded cache and are written behind with ps_store_settle; after a
+ * crash open() reads the queue ranges of the redo records again and counts exactly the same events,
+ * so the queue is trimmed at the watermark, not at the position.
+ *
+ * A failing batch is retried with back-off and jitter; after max_retries it is halved, until the
+ * poisonous event is alone. That one goes to the dead letters only if the store takes an empty
+ * batch: a store that is down fails that too, and then the aggregator waits.
+ *
+ * Threads: step, flush, drain and close belong to one thread; wake, stop and the counters to any.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_FLOW_AGGREGATOR_H
+#define PS_FLOW_AGGREGATOR_H
+
+#include "port/clock.h"
+#include "port/kv.h"
+#include "port/queue.h"
+#include "port/store.h"
+
+#include <stdatomic.h>
+
+#define PS_HEARTBEAT_KEY "aggregator:heartbeat"
+#define PS_HEARTBEAT_TTL_MS INT64_C(300000)
+/* A new heartbeat is written this often, with the TTL above. */
+#define PS_HEARTBEAT_EVERY_MS INT64_C(10000)
+
+struct ps_aggregator_config {
+    struct ps_store *store; /* opened for writing by the thread that will step */
+    struct ps_queue *queue;
+    struct ps_kv *kv; /* may be NULL: no heartbeat */
+    struct ps_clock *clock;
+    uint32_t partition;
+    size_t batch_events;       /* 1 .. PS_BATCH_EVENTS_MAX */
+    unsigned max_retries;      /* of a batch, before it is split */
+    int64_t flush_interval_ms; /* statistics are at most this old while it idles */
+    size_t cache_bytes;        /* of aggregates in memory */
+    size_t max_paths_per_hour;
+};
+
+struct ps_aggregator_counters {
+    _Atomic uint64_t batches, fresh, duplicates, closed_day, too_many_days, dead_letters, retries,
+        flushes, position, watermark;
+    _Atomic int failing; /* the code of the failure it is retrying, or 0 */
+};
+
+struct ps_aggregator;
+
+/* Opens and recovers. */
+int ps_aggregator_open(struct ps_aggregator **ret, const struct ps_aggregator_config *config,
+                       struct ps_err *e);
+void ps_aggregator_close(struct ps_aggregator *a); /* writes nothing */
+
+/* One batch. Returns how many events it took from the queue, 0 when there is none. */
+int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e);
+/* Writes the statistics and moves the watermark. */
+int ps_aggregator_flush(struct ps_aggregator *a, struct ps_err *e);
+/* Steps until the queue is empty, then flushes. */
+int ps_aggregator_drain(struct ps_aggregator *a, struct ps_err *e);
+
+/* Steps and waits until ps_aggregator_stop, then drains. */
+int ps_aggregator_run(struct ps_aggregator *a, struct ps_err *e);
+void ps_aggregator_wake(struct ps_aggregator *a);
+void ps_aggregator_stop(struct ps_aggregator *a);
+
+const struct ps_aggregator_counters *ps_aggregator_counters(const struct ps_aggregator *a);
+
+#endif

@@ -1,0 +1,236 @@
+/* commit.c - see commit.h.
+ *
+ * Two groups take turns: producers fill one under the lock while the thread writes the other. A
+ * producer's wait is therefore one sync at best and two at worst, however many producers there are.
+ *
+ * A queue that is full refuses a group whole (append is all or nothing), so each submission of the
+ * group is then offered alone: a small one may still fit.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "flow/commit.h"
+
+#include "base/check.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct waiter {
+    ps_commit_fn *fn;
+    void *ctx;
+    size_t records_end; /* of this submission in the group */
+};
+
+struct group {
+    struct ps_outbox outbox;
+    struct waiter *waiters;
+    size_t count, cap;
+};
+
+struct ps_commit {
+    struct ps_queue *queue;
+    void (*wake)(void *ctx);
+    void *wake_ctx;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct group groups[2];
+    int filling; /* the group that takes submissions */
+    bool closing;
+    struct ps_str *strs; /* the thread's own: record views of the group being written */
+    size_t strs_cap;
+};
+
+static int group_reserve(struct group *g)
+{
+    if (g->count < g->cap)
+        return 0;
+    if (g->count == PS_COMMIT_WAITERS_MAX)
+        return PS_EFULL;
+    size_t cap = g->cap == 0 ? 64 : g->cap * 2;
+    struct waiter *waiters = realloc(g->waiters, cap * sizeof *waiters);
+    if (waiters == NULL)
+        return PS_ENOMEM;
+    g->waiters = waiters;
+    g->cap = cap;
+    return 0;
+}
+
+static int view_records(struct ps_commit *c, const struct ps_outbox *o)
+{
+    if (o->count > c->strs_cap) {
+        struct ps_str *strs = realloc(c->strs, o->cap * sizeof *strs);
+        if (strs == NULL)
+            return PS_ENOMEM;
+        c->strs = strs;
+        c->strs_cap = o->cap;
+    }
+    for (size_t i = 0, at = 0; i < o->count; at = o->ends[i++])
+        c->strs[i] = (struct ps_str){o->bytes.ptr + at, o->ends[i] - at};
+    return 0;
+}
+
+static void answer(const struct waiter *w, int code, const char *text)
+{
+    if (w->fn != NULL)
+        w->fn(w->ctx, code, text);
+}
+
+/* The group did not fit as a whole: each submission alone, then one sync for those that did. */
+static void commit_one_by_one(struct ps_commit *c, struct group *g)
+{
+    struct ps_err e = {0};
+    size_t from = 0, kept = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        struct waiter w = g->waiters[i];
+        int r = ps_queue_append(c->queue, c->strs + from, w.records_end - from, &e);
+        from = w.records_end;
+        if (r == 0)
+            g->waiters[kept++] = w;
+        else
+            answer(&w, r, e.text);
+    }
+    if (kept == 0)
+        return;
+    int r = ps_queue_sync(c->queue, NULL, &e);
+    for (size_t i = 0; i < kept; i++)
+        answer(&g->waiters[i], r, e.text);
+}
+
+static void commit_group(struct ps_commit *c, struct group *g)
+{
+    struct ps_err e = {0};
+    int r = view_records(c, &g->outbox);
+    if (r < 0)
+        ps_fail(&e, r, "commit: no memory for %zu records", g->outbox.count);
+    if (r == 0)
+        r = ps_queue_append(c->queue, c->strs, g->outbox.count, &e);
+    if (r == PS_EFULL && g->count > 1) {
+        commit_one_by_one(c, g);
+    } else {
+        if (r == 0)
+            r = ps_queue_sync(c->queue, NULL, &e);
+        for (size_t i = 0; i < g->count; i++)
+            answer(&g->waiters[i], r, e.text);
+    }
+    if (c->wake != NULL)
+        c->wake(c->wake_ctx);
+    ps_outbox_clear(&g->outbox);
+    g->count = 0;
+}
+
+static void *run(void *arg)
+{
+    struct ps_commit *c = arg;
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        struct group *g = &c->groups[c->filling];
+        if (g->count == 0) {
+            if (c->closing)
+                break;
+            pthread_cond_wait(&c->changed, &c->lock);
+            continue;
+        }
+        c->filling = !c->filling;
+        pthread_mutex_unlock(&c->lock);
+        commit_group(c, g);
+        pthread_mutex_lock(&c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+int ps_commit_open(struct ps_commit **ret, struct ps_queue *queue, void (*wake)(void *ctx),
+                   void *wake_ctx, struct ps_err *e)
+{
+    struct ps_commit *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return ps_fail(e, PS_ENOMEM, "commit: no memory");
+    c->queue = queue;
+    c->wake = wake;
+    c->wake_ctx = wake_ctx;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
+    for (int i = 0; i < 2; i++)
+        ps_outbox_init(&c->groups[i].outbox, PS_COMMIT_BYTES_MAX);
+    if (pthread_create(&c->thread, NULL, run, c) != 0) {
+        free(c);
+        return ps_fail(e, PS_ENOMEM, "commit: cannot start its thread");
+    }
+    *ret = c;
+    return 0;
+}
+
+void ps_commit_close(struct ps_commit *c)
+{
+    if (c == NULL)
+        return;
+    pthread_mutex_lock(&c->lock);
+    c->closing = true;
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
+    for (int i = 0; i < 2; i++) {
+        ps_outbox_done(&c->groups[i].outbox);
+        free(c->groups[i].waiters);
+    }
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->changed);
+    free(c->strs);
+    free(c);
+}
+
+int ps_commit_submit(struct ps_commit *c, const struct ps_outbox *o, ps_commit_fn *fn, void *ctx,
+                     struct ps_err *e)
+{
+    pthread_mutex_lock(&c->lock);
+    struct group *g = &c->groups[c->filling];
+    int r = c->closing ? PS_EBUSY : group_reserve(g);
+    if (r == 0)
+        r = ps_outbox_append(&g->outbox, o);
+    if (r == 0) {
+        g->waiters[g->count++] = (struct waiter){fn, ctx, g->outbox.count};
+        pthread_cond_signal(&c->changed);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (r < 0)
+        return ps_fail(e, r, "commit: too much is waiting for the disk: try again later");
+    return 0;
+}
+
+struct wait {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool answered;
+    int code;
+    char text[PS_ERR_TEXT_MAX];
+};
+
+static void end_wait(void *ctx, int code, const char *text)
+{
+    struct wait *w = ctx;
+    pthread_mutex_lock(&w->lock);
+    w->answered = true;
+    w->code = code;
+    snprintf(w->text, sizeof w->text, "%s", code < 0 ? text : "");
+    pthread_cond_signal(&w->done);
+    pthread_mutex_unlock(&w->lock);
+}
+
+int ps_commit_wait(struct ps_commit *c, const struct ps_outbox *o, struct ps_err *e)
+{
+    struct wait w = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    if (o->count == 0)
+        return 0;
+    int r = ps_commit_submit(c, o, end_wait, &w, e);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&w.lock);
+    while (!w.answered)
+        pthread_cond_wait(&w.done, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    pthread_mutex_destroy(&w.lock);
+    pthread_cond_destroy(&w.done);
+    return w.code < 0 ? ps_fail(e, w.code, "%s", w.text) : 0;
+}

@@ -1,0 +1,200 @@
+/* deliver.c - see deliver.h.
+ *
+ * The dead letter is durable before the position moves past the event; a crash in between buries it
+ * again under the same key, which keeps one.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "flow/deliver.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+enum {
+    BACKOFF_FIRST_MS = 10,
+    BACKOFF_MAX_MS = 5000,
+    BURY_AT_ONCE_MAX = 256,
+};
+
+struct range {
+    struct ps_delivery *d;
+    size_t from, to;
+};
+
+static uint64_t position_of(const struct ps_delivery *d, size_t i)
+{
+    return i < d->count ? d->records[i].position : d->next_position;
+}
+
+/* Doubling, with the upper half of each wait random (xorshift64; Marsaglia 2003). */
+static void back_off(struct ps_delivery *d, unsigned attempt)
+{
+    int64_t ms = attempt < 16 ? (int64_t)BACKOFF_FIRST_MS << attempt : BACKOFF_MAX_MS;
+    if (ms > BACKOFF_MAX_MS)
+        ms = BACKOFF_MAX_MS;
+    d->jitter ^= d->jitter << 13;
+    d->jitter ^= d->jitter >> 7;
+    d->jitter ^= d->jitter << 17;
+    d->counters->retries++;
+    ps_clock_sleep_ms(d->clock, ms / 2 + (int64_t)(d->jitter % (uint64_t)(ms / 2 + 1)));
+}
+
+static int bury(struct ps_delivery *d, size_t i, enum ps_reject why, const char *text,
+                struct ps_err *e)
+{
+    struct ps_dead_letter letter = {
+        .position = d->records[i].position,
+        .time_ms = ps_clock_now_ms(d->clock),
+        .why = why,
+        .text = {text, __builtin_strlen(text)},
+        .bytes = d->records[i].bytes,
+        .len = d->records[i].len,
+    };
+    int r = ps_queue_bury(d->queue, &letter, 1, e);
+    if (r == 0)
+        d->counters->dead_letters++;
+    return r;
+}
+
+static enum ps_reject reason_of(uint8_t outcome)
+{
+    switch (outcome) {
+    case PS_OUTCOME_CLOSED_DAY: return PS_REJECT_CLOSED_DAY;
+    case PS_OUTCOME_TOO_MANY_DAYS: return PS_REJECT_TOO_MANY_DAYS;
+    default: return PS_REJECT_NONE;
+    }
+}
+
+/* ps_batch.refused: the store is about to commit without these events (I6). */
+static int bury_refused(void *ctx, const uint8_t *outcomes, struct ps_err *e)
+{
+    struct range *range = ctx;
+    struct ps_delivery *d = range->d;
+    struct ps_dead_letter letters[BURY_AT_ONCE_MAX];
+    size_t n = 0, buried = 0;
+    int64_t now_ms = ps_clock_now_ms(d->clock);
+    for (size_t i = range->from; i <= range->to; i++) {
+        bool last = i == range->to;
+        if (last || n == BURY_AT_ONCE_MAX) {
+            int r = n > 0 ? ps_queue_bury(d->queue, letters, n, e) : 0;
+            if (r < 0)
+                return r;
+            buried += n;
+            n = 0;
+            if (last)
+                break;
+        }
+        enum ps_reject why = reason_of(outcomes[i - range->from]);
+        if (why == PS_REJECT_NONE)
+            continue;
+        const char *text = ps_reject_text(why);
+        letters[n++] = (struct ps_dead_letter){
+            d->records[i].position, now_ms,           why, {text, __builtin_strlen(text)},
+            d->records[i].bytes,    d->records[i].len};
+    }
+    d->counters->dead_letters += buried;
+    return 0;
+}
+
+static int apply(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
+{
+    struct range range = {d, from, to};
+    struct ps_batch batch = {
+        .events = d->events + from,
+        .count = to - from,
+        .order = d->order + from,
+        .partition = d->partition,
+        .first_position = position_of(d, from),
+        .next_position = position_of(d, to),
+        .refused = bury_refused,
+        .ctx = &range,
+    };
+    struct ps_applied applied = {.outcomes = d->outcomes + from};
+    ps_batch_sort(batch.events, batch.count, d->order + from);
+    int r = ps_store_apply(d->store, &batch, &applied, e);
+    if (r < 0)
+        return r;
+    d->counters->batches++;
+    d->counters->fresh += applied.fresh;
+    d->counters->duplicates += applied.duplicates;
+    for (size_t i = from; i < to; i++) {
+        d->counters->closed_day += d->outcomes[i] == PS_OUTCOME_CLOSED_DAY;
+        d->counters->too_many_days += d->outcomes[i] == PS_OUTCOME_TOO_MANY_DAYS;
+    }
+    return 0;
+}
+
+/* Moves the position over records [from, to) without storing them. */
+static int skip(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
+{
+    struct ps_batch batch = {
+        .partition = d->partition,
+        .first_position = position_of(d, from),
+        .next_position = position_of(d, to),
+    };
+    uint8_t none;
+    struct ps_applied applied = {.outcomes = &none};
+    return ps_store_apply(d->store, &batch, &applied, e);
+}
+
+static bool store_is_up(struct ps_delivery *d, size_t at)
+{
+    return skip(d, at, at, NULL) == 0;
+}
+
+static int bury_alone(struct ps_delivery *d, size_t i, enum ps_reject why, const char *text,
+                      struct ps_err *e)
+{
+    d->outcomes[i] = PS_OUTCOME_DUPLICATE;
+    int r = bury(d, i, why, text, e);
+    for (unsigned attempt = 0; r == 0; attempt++) {
+        r = skip(d, i, i + 1, e);
+        if (r == 0 || *d->stopping)
+            return r;
+        back_off(d, attempt);
+        r = 0;
+    }
+    return r;
+}
+
+static int deliver_events(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
+{
+    struct ps_err why;
+    int r;
+    for (unsigned attempt = 0;; attempt++) {
+        r = apply(d, from, to, &why);
+        d->counters->failing = r;
+        if (r == 0)
+            return 0;
+        if (*d->stopping)
+            return ps_fail(e, r, "%s", why.text);
+        if (attempt >= d->max_retries && store_is_up(d, from))
+            break;
+        back_off(d, attempt);
+    }
+    d->counters->failing = 0;
+    if (to - from == 1)
+        return bury_alone(d, from, PS_REJECT_STORE, why.text, e);
+    size_t middle = from + (to - from) / 2;
+    r = deliver_events(d, from, middle, e);
+    return r < 0 ? r : deliver_events(d, middle, to, e);
+}
+
+int ps_deliver(struct ps_delivery *d, struct ps_err *e)
+{
+    for (size_t from = 0; from < d->count;) {
+        size_t to = from;
+        while (to < d->count && d->decodes[to])
+            to++;
+        int r = to > from ? deliver_events(d, from, to, e) : 0;
+        if (r == 0 && to < d->count) {
+            r = bury_alone(d, to, PS_REJECT_RECORD, ps_reject_text(PS_REJECT_RECORD), e);
+            to++;
+        }
+        if (r < 0)
+            return r;
+        from = to;
+    }
+    return 0;
+}

@@ -1,0 +1,50 @@
+/* ingest.h - from what arrives to queue records: decode, hash the address, normalise, encode.
+ *
+ * Nothing durable happens here; hand the outbox to ps_commit. Raw addresses end here (I7).
+ * Threads: an ingest belongs to one thread; the counters may be read from any.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_FLOW_INGEST_H
+#define PS_FLOW_INGEST_H
+
+#include "base/err.h"
+#include "core/decode.h"
+#include "flow/outbox.h"
+#include "port/clock.h"
+#include "wrap/secret.h"
+
+enum { PS_REJECTIONS_LISTED_MAX = 100 };
+
+struct ps_rejection {
+    unsigned line;  /* 1-based, in the body or file */
+    unsigned index; /* 0-based, of the event in the body */
+    enum ps_reject why;
+};
+
+struct ps_ingested {
+    size_t accepted, rejected;
+    size_t listed; /* of the rejections below; the rest is only counted */
+    struct ps_rejection rejections[PS_REJECTIONS_LISTED_MAX];
+    uint64_t by_reason[PS_REJECT_COUNT];
+    bool fatal; /* the body as a whole is not JSON: nothing was accepted */
+};
+
+struct ps_ingest;
+
+int ps_ingest_open(struct ps_ingest **ret, const uint8_t secret[PS_SECRET_BYTES],
+                   struct ps_clock *clock, struct ps_err *e);
+void ps_ingest_close(struct ps_ingest *in);
+
+/* One event; on PS_REJECT_NONE it is in the outbox. *ret_error: 0, or PS_EFULL / PS_ENOMEM of the
+ * outbox. `line` and `index` go to the rejection; *ret accumulates (start it with zeros). */
+int ps_ingest_event(struct ps_ingest *in, const struct ps_raw_event *raw, unsigned line,
+                    unsigned index, struct ps_outbox *out, struct ps_ingested *ret);
+/* Counts a rejection found before an event existed (a log line, say). */
+void ps_ingested_reject(struct ps_ingested *ret, unsigned line, unsigned index, enum ps_reject why);
+/* A whole request body (object, array, NDJSON) appended to `out`. 0, PS_EFULL (more than the outbox
+ * holds) or PS_ENOMEM; then `out` is as before. */
+int ps_ingest_body(struct ps_ingest *in, const char *body, size_t len, struct ps_outbox *out,
+                   struct ps_ingested *ret);
+
+#endif
