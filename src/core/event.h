@@ -59,6 +59,9 @@ struct ps_normal {
 enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct ps_normal *with,
                                   char *scratch, struct ps_event *ret);
 
+/* Exactly 16 lowercase hex digits; anything else in clientIpHash is treated like an address. */
+bool ps_client_hash_parse(struct ps_str text, uint64_t *ret);
+
 /* True when the id is "<timestamp_ms>-..." : unique for good, so compared within its day alone. */
 bool ps_event_id_is_dated(const struct ps_event *event);
 /* The leading 13-digit "<ms>-" of any id, or PS_ABSENT. */

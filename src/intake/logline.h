@@ -22,7 +22,7 @@ struct ps_occurrences; /* lines seen lately, by hash, in two generations */
 struct ps_occurrences *ps_occurrences_open(void); /* NULL: no memory */
 void ps_occurrences_close(struct ps_occurrences *o);
 void ps_occurrences_reset(struct ps_occurrences *o);
-/* 0 for the first, 1 for the second ... ; negative PS_ENOMEM. */
+/* Sets *ret to 0 for the first, 1 for the second ... Returns 0: open reserved all memory. */
 int ps_occurrences_next(struct ps_occurrences *o, uint64_t line_hash, uint32_t *ret);
 
 /* One line without its newline (a trailing \r is ignored). Strings point into the line or, where

@@ -2,7 +2,8 @@
  *
  * HMAC-SHA-256 (RFC 2104) with OpenSSL's libcrypto, cut to its first 64 bits. An address is parsed
  * first, so "::1" and "0:0:0:0:0:0:0:1" are one client, and ::ffff:1.2.3.4 is 1.2.3.4; what is not
- * an address is hashed as text.
+ * an address is hashed as text. What is hashed is the canonical text (RFC 5952), so the 16 hex
+ * digits of the value begin the output of `printf 1.2.3.4 | openssl dgst -sha256 -mac hmac ...`.
  *
  * Threads: a hasher belongs to one thread (it caches).
  *

@@ -1,0 +1,62 @@
+/* api.h - the HTTP server: takes events in, tells how it is, and lets an administrator act.
+ *
+ * Answers are JSON; an error is {"error":{"code":"too_large","message":"..."}}, where the code is
+ * for machines and stable, the message for a person.
+ *
+ *     POST /api/events   202 {"accepted":n,"rejected":m,"rejections":[{line,index,reason,message}]}
+ *                        once the events are durable (I3); 400 when none was accepted; 413; 415;
+ *                        503 with Retry-After while the queue is full (I8)
+ *     GET /api/health    200, or 503 when the aggregator's heartbeat is missing
+ *     see routes.c for the rest
+ *
+ * There are no access tokens yet, so it listens on loopback alone and answers only requests that
+ * name a loopback host (guard.h).
+ *
+ * Threads: open, stop_accepting and close belong to one thread. Requests run on one thread of the
+ * server's own; the answer to an ingest is triggered by the committer's.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_API_API_H
+#define PS_API_API_H
+
+#include "flow/aggregator.h"
+#include "flow/commit.h"
+#include "port/clock.h"
+#include "port/kv.h"
+#include "port/queue.h"
+#include "wrap/secret.h"
+
+struct ps_api;
+
+/* Puts every dead letter back into the queue; *ret_count is how many, also after a failure. */
+typedef int ps_api_replay_fn(void *ctx, size_t *ret_count, struct ps_err *e);
+
+/* Everything pointed at must outlive the server, but for host and secret, which are copied. The
+ * queue must allow info, dead and the replay hook from the server's thread. */
+struct ps_api_config {
+    const char *host;      /* "localhost", 127.0.0.0/8 or ::1, with or without brackets */
+    uint16_t port;         /* 0: any free one, see ps_api_port */
+    size_t body_limit;     /* bytes of a request body, as sent and also inflated; at least 1 */
+    bool record_self;      /* requests to recorded routes become events */
+    const uint8_t *secret; /* PS_SECRET_BYTES, for the hash of client addresses */
+    struct ps_queue *queue;
+    struct ps_commit *commit; /* closed after the server */
+    struct ps_kv *kv;
+    struct ps_clock *clock;
+    const struct ps_aggregator_counters *aggregator; /* NULL: not in this process */
+    const char *version;
+    const char *data_dir;                  /* named in the answer when the queue is full */
+    ps_api_replay_fn *replay_dead_letters; /* NULL: the route answers 501 */
+    void *replay_ctx;
+};
+
+/* PS_EDENIED: not a loopback address. PS_EINVAL: not an address. PS_EIO: cannot listen there. */
+int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct ps_err *e);
+uint16_t ps_api_port(const struct ps_api *api);
+/* No new connections; those that are open get their answers and are then closed. */
+void ps_api_stop_accepting(struct ps_api *api);
+/* Waits for the requests in flight, some seconds at most, then stops. NULL is fine. */
+void ps_api_close(struct ps_api *api);
+
+#endif

@@ -1,0 +1,197 @@
+/* ingest_handler.c - POST /api/events.
+ *
+ * The body is decoded here and its events handed to the committer; the connection is suspended and
+ * answered when they are durable, not earlier (I3). A suspended connection costs nothing, and as
+ * many as there are share one sync.
+ *
+ *     server thread   decode, suspend, submit ......................... resumed: answer
+ *     committer                         append, sync, committed(): resume
+ *
+ * After MHD_resume_connection the request belongs to the server's thread again: committed() does
+ * not touch it any more.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "api/respond.h"
+
+#include "wrap/gzip.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+static void write_rejections(struct ps_json *w, const struct ps_ingested *in)
+{
+    ps_json_key(w, "accepted");
+    ps_json_uint(w, in->accepted);
+    ps_json_key(w, "rejected");
+    ps_json_uint(w, in->rejected);
+    ps_json_key(w, "rejections");
+    ps_json_open(w, '[');
+    for (size_t i = 0; i < in->listed; i++) {
+        const struct ps_rejection *rejection = &in->rejections[i];
+        ps_json_open(w, '{');
+        ps_json_key(w, "line");
+        ps_json_uint(w, rejection->line);
+        ps_json_key(w, "index");
+        ps_json_uint(w, rejection->index);
+        ps_json_key(w, "reason");
+        ps_json_text(w, ps_reject_name(rejection->why));
+        ps_json_key(w, "message");
+        ps_json_text(w, ps_reject_text(rejection->why));
+        ps_json_close(w, '}');
+    }
+    ps_json_close(w, ']');
+}
+
+static void respond_ingested(struct ps_request *rq, unsigned status, const char *code,
+                             const char *message)
+{
+    struct ps_json w = ps_respond_writer(rq->api);
+    ps_json_open(&w, '{');
+    if (code != NULL)
+        ps_respond_put_error(&w, code, message);
+    write_rejections(&w, &rq->ingested);
+    ps_json_close(&w, '}');
+    ps_respond_json(rq, status);
+}
+
+static void respond_empty(struct ps_request *rq)
+{
+    ps_respond_error(rq, MHD_HTTP_BAD_REQUEST, "empty_body",
+                     "the body is empty: send an event, an array of events, or one a line");
+}
+
+static void respond_nothing_accepted(struct ps_request *rq)
+{
+    if (rq->ingested.fatal)
+        respond_ingested(rq, MHD_HTTP_BAD_REQUEST, "not_json",
+                         "the body is not valid JSON, so nothing of it was accepted");
+    else if (rq->ingested.rejected > 0)
+        respond_ingested(rq, MHD_HTTP_BAD_REQUEST, "all_rejected",
+                         "none of the events was accepted: see rejections");
+    else
+        respond_empty(rq);
+}
+
+/* On the committer's thread, or on ours when the submit failed. */
+static void committed(void *ctx, int code, const char *text)
+{
+    struct ps_request *rq = ctx;
+    struct ps_api *api = rq->api;
+    rq->committed = true;
+    rq->commit_code = code;
+    if (code < 0)
+        snprintf(rq->text, sizeof rq->text, "%s", text);
+    MHD_resume_connection(rq->connection);
+    ps_api_end_wait(api);
+}
+
+static void submit(struct ps_request *rq)
+{
+    struct ps_err e = {0};
+    if (!ps_api_begin_wait(rq->api)) {
+        ps_respond_failure(rq, PS_EBUSY, "");
+        return;
+    }
+    /* Before the submit: the answer may come before it returns. */
+    MHD_suspend_connection(rq->connection);
+    int r = ps_commit_submit(rq->api->config.commit, &rq->api->outbox, committed, rq, &e);
+    if (r < 0)
+        committed(rq, r, e.text);
+}
+
+static void respond_committed(struct ps_request *rq)
+{
+    const struct ps_ingested *in = &rq->ingested;
+    if (rq->commit_code < 0) {
+        ps_respond_failure(rq, rq->commit_code, rq->text);
+        return;
+    }
+    atomic_fetch_add_explicit(&rq->api->counters.accepted, in->accepted, memory_order_relaxed);
+    if (in->rejected == 0)
+        ps_respond_accepted(rq, in->accepted);
+    else
+        respond_ingested(rq, MHD_HTTP_ACCEPTED, NULL, NULL);
+}
+
+static void reset_buffers(struct ps_api *api)
+{
+    if (api->inflated.cap > PS_API_KEEP_BYTES) {
+        ps_buf_done(&api->inflated);
+        ps_buf_init(&api->inflated, api->config.body_limit);
+    }
+    if (api->outbox.bytes.cap > PS_API_KEEP_BYTES) {
+        ps_outbox_done(&api->outbox);
+        ps_outbox_init(&api->outbox, PS_COMMIT_BYTES_MAX);
+    }
+}
+
+static void ingest(struct ps_request *rq, struct ps_str body)
+{
+    struct ps_api *api = rq->api;
+    rq->ingested = (struct ps_ingested){0};
+    ps_outbox_clear(&api->outbox);
+    int r = ps_ingest_body(api->ingest, body.ptr, body.len, &api->outbox, &rq->ingested);
+    if (r == PS_EFULL) {
+        ps_respond_error(rq, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
+                         "the events need more than %d bytes in the queue: send them in parts",
+                         PS_COMMIT_BYTES_MAX);
+        return;
+    }
+    if (r < 0) {
+        ps_respond_failure(rq, r, "no memory to decode a body");
+        return;
+    }
+    if (rq->ingested.rejected > 0)
+        for (size_t i = 0; i < PS_REJECT_COUNT; i++)
+            atomic_fetch_add_explicit(&api->counters.rejected[i], rq->ingested.by_reason[i],
+                                      memory_order_relaxed);
+    if (rq->ingested.accepted == 0)
+        respond_nothing_accepted(rq);
+    else
+        submit(rq);
+}
+
+static bool equals(struct ps_str s, const char *word)
+{
+    return strncasecmp(s.ptr, word, s.len) == 0 && word[s.len] == '\0';
+}
+
+static void ingest_gzip(struct ps_request *rq)
+{
+    struct ps_api *api = rq->api;
+    ps_buf_clear(&api->inflated);
+    int r = ps_gunzip_buffer(rq->body.ptr, rq->body.len, &api->inflated);
+    if (r == PS_EFULL)
+        ps_respond_error(rq, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
+                         "the body inflates to more than %zu bytes (body_limit): send it in parts",
+                         api->config.body_limit);
+    else if (r == PS_ENOMEM)
+        ps_respond_failure(rq, r, "no memory to inflate a body");
+    else if (r < 0)
+        ps_respond_error(rq, MHD_HTTP_BAD_REQUEST, "bad_gzip",
+                         "the body says gzip and is not, or it ends early");
+    else if (api->inflated.len == 0)
+        respond_empty(rq);
+    else
+        ingest(rq, ps_buf_str(&api->inflated));
+}
+
+void ps_handle_events(struct ps_request *rq)
+{
+    struct ps_str encoding = ps_request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    if (rq->committed) {
+        respond_committed(rq);
+        return;
+    }
+    if (rq->body.len == 0)
+        respond_empty(rq);
+    else if (encoding.ptr == NULL || equals(encoding, "identity"))
+        ingest(rq, ps_buf_str(&rq->body));
+    else if (equals(encoding, "gzip") || equals(encoding, "x-gzip"))
+        ingest_gzip(rq);
+    else
+        ps_respond_error(rq, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "encoding_unsupported",
+                         "Content-Encoding may be gzip or identity");
+    reset_buffers(rq->api);
+}

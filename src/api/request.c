@@ -1,0 +1,232 @@
+/* request.c - one request from its headers to the end of its answer, as libmicrohttpd calls us.
+ *
+ * libmicrohttpd calls the handler once with the headers, once for each piece of the body, and once
+ * at the end; there the route answers. A request that is refused by its headers still has its body
+ * read and thrown away, up to a limit: a client in the middle of sending would otherwise see a
+ * reset connection and not the answer. One that asked with "Expect: 100-continue" is told at once.
+ *
+ * Request objects are pooled with their body buffers, so a busy server does not allocate. The sum
+ * of all bodies being received is bounded (I8): past it a request is refused with 503.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "api/guard.h"
+#include "api/respond.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ps_str ps_request_header(struct ps_request *rq, const char *name)
+{
+    const char *value = NULL;
+    size_t len = 0;
+    if (MHD_lookup_connection_value_n(rq->connection, MHD_HEADER_KIND, name, strlen(name), &value,
+                                      &len) != MHD_YES)
+        return PS_STR_NONE;
+    return (struct ps_str){value, len};
+}
+
+static struct ps_request *take_request(struct ps_api *api)
+{
+    struct ps_request *rq = api->pool;
+    if (rq != NULL) {
+        api->pool = rq->next;
+        api->pooled--;
+        api->bodies_bytes += rq->body.cap;
+        return rq;
+    }
+    rq = calloc(1, sizeof *rq);
+    if (rq == NULL)
+        return NULL;
+    rq->api = api;
+    ps_buf_init(&rq->body, api->config.body_limit);
+    return rq;
+}
+
+static void free_request(struct ps_request *rq)
+{
+    ps_buf_done(&rq->body);
+    free(rq);
+}
+
+static void give_request(struct ps_api *api, struct ps_request *rq)
+{
+    api->bodies_bytes -= rq->body.cap;
+    if (api->pooled == PS_API_POOL_MAX || rq->body.cap > PS_API_KEEP_BYTES) {
+        free_request(rq);
+        return;
+    }
+    rq->next = api->pool;
+    api->pool = rq;
+    api->pooled++;
+}
+
+void ps_request_pool_done(struct ps_api *api)
+{
+    while (api->pool != NULL) {
+        struct ps_request *rq = api->pool;
+        api->pool = rq->next;
+        free_request(rq);
+    }
+}
+
+__attribute__((format(printf, 4, 5))) static void refuse(struct ps_request *rq, unsigned status,
+                                                         const char *code, const char *format, ...)
+{
+    va_list args;
+    if (rq->refused != 0)
+        return;
+    va_start(args, format);
+    vsnprintf(rq->text, sizeof rq->text, format, args);
+    va_end(args);
+    rq->refused = status;
+    rq->refusal = code;
+}
+
+static void refuse_too_large(struct ps_request *rq)
+{
+    refuse(rq, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
+           "the body is larger than %zu bytes (body_limit): send it in parts",
+           rq->api->config.body_limit);
+}
+
+/* Bytes of the body as announced; 0 also when it comes in chunks. */
+static uint64_t announced_length(struct ps_request *rq)
+{
+    struct ps_str text = ps_request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return text.ptr == NULL ? 0 : strtoull(text.ptr, NULL, 10);
+}
+
+static void check_headers(struct ps_request *rq, const char *method)
+{
+    bool path_known;
+    struct ps_str origin = ps_request_header(rq, MHD_HTTP_HEADER_ORIGIN);
+    if (!ps_guard_host(ps_request_header(rq, MHD_HTTP_HEADER_HOST))) {
+        refuse(rq, MHD_HTTP_FORBIDDEN, "host_denied",
+               "this server answers only to localhost, 127.0.0.1 and [::1]: the Host header names "
+               "another; behind a proxy, let it send Host: localhost");
+        return;
+    }
+    if (origin.ptr != NULL && !ps_guard_origin(origin)) {
+        refuse(rq, MHD_HTTP_FORBIDDEN, "origin_denied",
+               "pages of other origins may not use this server");
+        return;
+    }
+    rq->route = ps_routes_find(method, rq->path, &path_known);
+    if (rq->route == NULL && path_known)
+        refuse(rq, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed",
+               "not with this method: see the Allow header");
+    else if (rq->route == NULL)
+        refuse(rq, MHD_HTTP_NOT_FOUND, "not_found", "there is nothing under this path");
+    else if (rq->route->takes_body && announced_length(rq) > rq->api->config.body_limit)
+        refuse_too_large(rq);
+}
+
+static void respond_refused(struct ps_request *rq)
+{
+    ps_respond_error(rq, rq->refused, rq->refusal, "%s", rq->text);
+}
+
+static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connection *connection,
+                                        const char *method)
+{
+    struct ps_request *rq = take_request(api);
+    if (rq == NULL)
+        return NULL;
+    rq->connection = connection;
+    rq->route = NULL;
+    rq->head = strcmp(method, "HEAD") == 0;
+    rq->started_us = ps_clock_monotonic_us(api->config.clock);
+    rq->status = rq->refused = 0;
+    rq->drained = 0;
+    rq->committed = false;
+    ps_buf_clear(&rq->body);
+    pthread_mutex_lock(&api->lock);
+    api->requests++;
+    pthread_mutex_unlock(&api->lock);
+    return rq;
+}
+
+static enum MHD_Result take_headers(struct ps_request *rq, const char *method)
+{
+    check_headers(rq, method);
+    if (rq->refused == 0)
+        return MHD_YES;
+    if (announced_length(rq) > PS_API_DRAIN_MAX ||
+        ps_request_header(rq, MHD_HTTP_HEADER_EXPECT).ptr != NULL) {
+        respond_refused(rq);
+        return rq->status != 0 ? MHD_YES : MHD_NO;
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result take_piece(struct ps_request *rq, const char *bytes, size_t len)
+{
+    struct ps_api *api = rq->api;
+    if (rq->refused == 0 && rq->route->takes_body) {
+        size_t before = rq->body.cap;
+        int r = ps_buf_append(&rq->body, bytes, len);
+        api->bodies_bytes += rq->body.cap - before;
+        if (r == PS_EFULL)
+            refuse_too_large(rq);
+        else if (r < 0 || api->bodies_bytes > PS_API_BODIES_MAX)
+            refuse(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
+                   "too many large bodies at once: send the same again later");
+        if (rq->refused == 0)
+            return MHD_YES;
+        api->bodies_bytes -= rq->body.cap;
+        ps_buf_done(&rq->body);
+        ps_buf_init(&rq->body, api->config.body_limit);
+    }
+    rq->drained += len;
+    return rq->drained <= PS_API_DRAIN_MAX ? MHD_YES : MHD_NO;
+}
+
+enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload_data,
+                                  size_t *upload_data_size, void **req_cls)
+{
+    struct ps_request *rq = *req_cls;
+    (void)version;
+    if (rq == NULL) {
+        rq = begin_request(cls, connection, method);
+        if (rq == NULL)
+            return MHD_NO;
+        rq->path = url;
+        *req_cls = rq;
+        return take_headers(rq, method);
+    }
+    rq->path = url;
+    if (*upload_data_size > 0) {
+        size_t len = *upload_data_size;
+        *upload_data_size = 0;
+        return take_piece(rq, upload_data, len);
+    }
+    if (rq->refused != 0)
+        respond_refused(rq);
+    else
+        rq->route->handle(rq);
+    return MHD_YES;
+}
+
+void ps_request_completed(void *cls, struct MHD_Connection *connection, void **req_cls,
+                          enum MHD_RequestTerminationCode why)
+{
+    struct ps_api *api = cls;
+    struct ps_request *rq = *req_cls;
+    (void)connection;
+    if (rq == NULL)
+        return;
+    if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && rq->route != NULL && rq->route->recorded &&
+        api->config.record_self)
+        ps_api_record(rq);
+    give_request(api, rq);
+    *req_cls = NULL;
+    pthread_mutex_lock(&api->lock);
+    api->requests--;
+    if (api->requests == 0)
+        pthread_cond_broadcast(&api->changed);
+    pthread_mutex_unlock(&api->lock);
+}

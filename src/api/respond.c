@@ -1,0 +1,185 @@
+/* respond.c - see respond.h.
+ *
+ * Most answers of a busy server say that n events were accepted and nothing else. Those responses
+ * are kept, by n, and sent again: libmicrohttpd counts references. A kept one must not change,
+ * which is why a draining server, that says "Connection: close", makes new ones.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "api/respond.h"
+
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { LOG_EVERY_US = 1000 * 1000 };
+
+static const char json_type[] = "application/json";
+
+static struct MHD_Response *make_response(struct ps_api *api, const char *content_type)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(api->answer.len, api->answer.ptr, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL)
+        return NULL;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (atomic_load(&api->draining))
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    return response;
+}
+
+static void queue_response(struct ps_request *rq, unsigned status, struct MHD_Response *response)
+{
+    /* Without an answer libmicrohttpd closes the connection, and that is all we can do here. */
+    if (response == NULL || MHD_queue_response(rq->connection, status, response) != MHD_YES)
+        return;
+    rq->status = status;
+    unsigned class = status / 100;
+    if (class < PS_API_CODE_CLASSES)
+        atomic_fetch_add_explicit(&rq->api->counters.requests[class], 1, memory_order_relaxed);
+}
+
+struct ps_json ps_respond_writer(struct ps_api *api)
+{
+    struct ps_json w;
+    ps_buf_clear(&api->answer);
+    ps_json_init(&w, &api->answer);
+    return w;
+}
+
+static void send_answer(struct ps_request *rq, unsigned status, const char *content_type,
+                        const char *extra_name, const char *extra_value)
+{
+    struct ps_api *api = rq->api;
+    struct MHD_Response *response = make_response(api, content_type);
+    if (response != NULL && extra_name != NULL)
+        MHD_add_response_header(response, extra_name, extra_value);
+    queue_response(rq, status, response);
+    if (response != NULL)
+        MHD_destroy_response(response);
+    if (api->answer.cap > PS_API_KEEP_BYTES) {
+        ps_buf_done(&api->answer);
+        ps_buf_init(&api->answer, PS_API_ANSWER_MAX);
+    }
+}
+
+void ps_respond_body(struct ps_request *rq, unsigned status, const char *content_type)
+{
+    if (rq->api->answer.failed != 0) {
+        ps_respond_failure(rq, PS_ENOMEM, "the answer does not fit in memory");
+        return;
+    }
+    send_answer(rq, status, content_type, NULL, NULL);
+}
+
+void ps_respond_json(struct ps_request *rq, unsigned status)
+{
+    ps_respond_body(rq, status, json_type);
+}
+
+static void write_accepted(struct ps_api *api, size_t count)
+{
+    struct ps_json w = ps_respond_writer(api);
+    ps_json_open(&w, '{');
+    ps_json_key(&w, "accepted");
+    ps_json_uint(&w, count);
+    ps_json_key(&w, "rejected");
+    ps_json_uint(&w, 0);
+    ps_json_key(&w, "rejections");
+    ps_json_open(&w, '[');
+    ps_json_close(&w, ']');
+    ps_json_close(&w, '}');
+}
+
+void ps_respond_accepted(struct ps_request *rq, size_t count)
+{
+    struct ps_api *api = rq->api;
+    if (atomic_load(&api->draining)) {
+        write_accepted(api, count);
+        ps_respond_json(rq, MHD_HTTP_ACCEPTED);
+        return;
+    }
+    size_t slot = count % PS_API_ACCEPTED_CACHED;
+    if (api->accepted[slot].response == NULL || api->accepted[slot].count != count) {
+        if (api->accepted[slot].response != NULL)
+            MHD_destroy_response(api->accepted[slot].response);
+        write_accepted(api, count);
+        api->accepted[slot].response = make_response(api, json_type);
+        api->accepted[slot].count = count;
+    }
+    queue_response(rq, MHD_HTTP_ACCEPTED, api->accepted[slot].response);
+}
+
+void ps_respond_cache_done(struct ps_api *api)
+{
+    for (size_t i = 0; i < PS_API_ACCEPTED_CACHED; i++)
+        if (api->accepted[i].response != NULL)
+            MHD_destroy_response(api->accepted[i].response);
+}
+
+void ps_respond_put_error(struct ps_json *w, const char *code, const char *message)
+{
+    ps_json_key(w, "error");
+    ps_json_open(w, '{');
+    ps_json_key(w, "code");
+    ps_json_text(w, code);
+    ps_json_key(w, "message");
+    ps_json_text(w, message);
+    ps_json_close(w, '}');
+}
+
+void ps_respond_error(struct ps_request *rq, unsigned status, const char *code, const char *format,
+                      ...)
+{
+    char message[PS_ERR_TEXT_MAX], value[PS_ALLOW_MAX];
+    const char *name = NULL;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        name = MHD_HTTP_HEADER_ALLOW;
+        ps_routes_allow(rq->path, value);
+    } else if (status == MHD_HTTP_SERVICE_UNAVAILABLE) {
+        name = MHD_HTTP_HEADER_RETRY_AFTER;
+        snprintf(value, sizeof value, "%d", PS_API_RETRY_AFTER_S);
+    }
+    struct ps_json w = ps_respond_writer(rq->api);
+    ps_json_open(&w, '{');
+    ps_respond_put_error(&w, code, message);
+    ps_json_close(&w, '}');
+    send_answer(rq, status, json_type, name, value);
+}
+
+/* A disk that fails, fails every request: one line a second tells as much as fifty thousand. */
+static void log_failure(struct ps_request *rq, const char *text)
+{
+    struct ps_api *api = rq->api;
+    int64_t now_us = ps_clock_monotonic_us(api->config.clock);
+    if (api->failure_logged_us != INT64_MIN && now_us - api->failure_logged_us < LOG_EVERY_US) {
+        api->failures_unlogged++;
+        return;
+    }
+    if (api->failures_unlogged > 0)
+        ps_log(PS_LOG_ERROR, "%llu more requests failed meanwhile",
+               (unsigned long long)api->failures_unlogged);
+    ps_log(PS_LOG_ERROR, "%s: %s", rq->path, text);
+    api->failure_logged_us = now_us;
+    api->failures_unlogged = 0;
+}
+
+void ps_respond_failure(struct ps_request *rq, int code, const char *text)
+{
+    if (code == PS_EFULL || code == PS_EBUSY) {
+        ps_respond_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "queue_full",
+                         "the queue in %s is full; nothing was taken: send the same again later",
+                         rq->api->config.data_dir);
+        return;
+    }
+    log_failure(rq, text);
+    ps_respond_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal",
+                     "the server failed; its log says why");
+}

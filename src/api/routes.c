@@ -1,0 +1,50 @@
+/* routes.c - see routes.h.  SPDX-License-Identifier: MIT */
+#include "api/routes.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct ps_route ps_routes[] = {
+    {"GET", "/api/health", ps_handle_health, .recorded = true,
+     .summary = "Whether the server takes events and the aggregator counts them."},
+    {"POST", "/api/events", ps_handle_events, .takes_body = true,
+     .summary = "Send events: one object, an array, or one object a line (NDJSON)."},
+    {"GET", "/admin/dead-letters", ps_handle_dead_letters,
+     .summary = "Events that could not be stored, oldest first, and why."},
+    {"POST", "/admin/dead-letters/replay", ps_handle_replay,
+     .summary = "Put every dead letter back into the queue."},
+    {"GET", "/metrics", ps_handle_metrics, .summary = "Counters in Prometheus' text format."},
+};
+const size_t ps_routes_count = PS_COUNT_OF(ps_routes);
+
+const struct ps_route *ps_routes_find(const char *method, const char *path, bool *ret_path_known)
+{
+    *ret_path_known = false;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (size_t i = 0; i < PS_COUNT_OF(ps_routes); i++) {
+        if (strcmp(ps_routes[i].path, path) != 0)
+            continue;
+        *ret_path_known = true;
+        if (strcmp(ps_routes[i].method, method) == 0)
+            return &ps_routes[i];
+    }
+    return NULL;
+}
+
+void ps_routes_allow(const char *path, char to[PS_ALLOW_MAX])
+{
+    size_t len = 0;
+    to[0] = '\0';
+    for (size_t i = 0; i < PS_COUNT_OF(ps_routes); i++) {
+        const struct ps_route *route = &ps_routes[i];
+        if (strcmp(route->path, path) != 0)
+            continue;
+        int n = snprintf(to + len, PS_ALLOW_MAX - len, "%s%s%s", len == 0 ? "" : ", ",
+                         route->method, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+        PS_ASSERT(n > 0 && (size_t)n < PS_ALLOW_MAX - len);
+        len += (size_t)n;
+    }
+}

@@ -1,0 +1,231 @@
+/* server.c - opening, listening and, with more care, closing. See api.h and server.h.
+ *
+ * The socket is made here, not by libmicrohttpd, so that a failure has a reason a person can read.
+ *
+ * Closing has an order. First no new connections; then the requests in flight get their answers
+ * (a slow client gets PS_API_CLOSE_WAIT_S); then nothing may start to wait for the committer, and
+ * what waits is waited for without a limit: libmicrohttpd must not be stopped while a connection is
+ * suspended, and the committer, still open, always answers.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "api/respond.h"
+
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HOST_MAX = 64, LOG_LINE_MAX = 512 };
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* "localhost" is 127.0.0.1 whatever the resolver says: it must not leave the machine. */
+static int parse_address(const char *host, uint16_t port, union address *ret, socklen_t *ret_len,
+                         struct ps_err *e)
+{
+    char text[HOST_MAX];
+    size_t len = strlen(host);
+    bool bracketed = len >= 2 && host[0] == '[' && host[len - 1] == ']';
+    snprintf(text, sizeof text, "%.*s", (int)(bracketed ? len - 2 : len), host + bracketed);
+    if (strcmp(host, "localhost") == 0)
+        snprintf(text, sizeof text, "127.0.0.1");
+    union address a;
+    memset(&a, 0, sizeof a);
+    bool loopback;
+    if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) == 1) {
+        a.v6.sin6_family = AF_INET6;
+        a.v6.sin6_port = htons(port);
+        loopback = IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr);
+        *ret_len = sizeof a.v6;
+    } else if (!bracketed && inet_pton(AF_INET, text, &a.v4.sin_addr) == 1) {
+        a.v4.sin_family = AF_INET;
+        a.v4.sin_port = htons(port);
+        loopback = ntohl(a.v4.sin_addr.s_addr) >> 24 == 127;
+        *ret_len = sizeof a.v4;
+    } else {
+        return ps_fail(e, PS_EINVAL, "listen on %s: not an address; say localhost or 127.0.0.1",
+                       host);
+    }
+    if (!loopback)
+        return ps_fail(e, PS_EDENIED,
+                       "listen on %s: access tokens are not there yet, so only this machine may "
+                       "connect; listen on localhost and put a reverse proxy in front",
+                       host);
+    *ret = a;
+    return 0;
+}
+
+static int listen_on(const struct ps_api_config *config, int *ret_fd, uint16_t *ret_port,
+                     struct ps_err *e)
+{
+    union address a;
+    socklen_t len;
+    int on = 1;
+    int r = parse_address(config->host, config->port, &a, &len, e);
+    if (r < 0)
+        return r;
+    int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return ps_fail(e, PS_EIO, "listen on %s: %s", config->host, strerror(errno));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, &a.any, len) < 0 || listen(fd, PS_API_BACKLOG) < 0 ||
+        getsockname(fd, &a.any, &len) < 0) {
+        r = ps_fail(e, PS_EIO, "listen on %s port %u: %s%s", config->host, config->port,
+                    strerror(errno),
+                    errno == EADDRINUSE ? "; is it running already? Else choose another port" : "");
+        close(fd);
+        return r;
+    }
+    *ret_port = ntohs(a.any.sa_family == AF_INET ? a.v4.sin_port : a.v6.sin6_port);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* What libmicrohttpd has to say is about single clients that went away. */
+__attribute__((format(printf, 2, 0))) static void log_line(void *cls, const char *format,
+                                                           va_list args)
+{
+    char line[LOG_LINE_MAX];
+    (void)cls;
+    int n = vsnprintf(line, sizeof line, format, args);
+    if (n > 0 && (size_t)n < sizeof line && line[n - 1] == '\n')
+        line[n - 1] = '\0';
+    ps_log(PS_LOG_DEBUG, "http: %s", line);
+}
+
+static int start_daemon(struct ps_api *api, struct ps_err *e)
+{
+    api->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        ps_request_handle, api, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
+        MHD_OPTION_LISTEN_SOCKET, api->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, ps_request_completed,
+        api, MHD_OPTION_CONNECTION_LIMIT, (unsigned)PS_API_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PS_API_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)PS_API_CONNECTION_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
+        (size_t)PS_API_READ_BYTES, MHD_OPTION_END);
+    if (api->daemon == NULL)
+        return ps_fail(e, PS_EIO, "http: cannot start the server: %s", strerror(errno));
+    return 0;
+}
+
+static void free_api(struct ps_api *api)
+{
+    ps_ingest_close(api->ingest);
+    ps_outbox_done(&api->outbox);
+    ps_buf_done(&api->inflated);
+    ps_buf_done(&api->answer);
+    pthread_mutex_destroy(&api->lock);
+    pthread_cond_destroy(&api->changed);
+    free(api);
+}
+
+static struct ps_api *make_api(const struct ps_api_config *config)
+{
+    pthread_condattr_t attr;
+    struct ps_api *api = calloc(1, sizeof *api);
+    if (api == NULL)
+        return NULL;
+    api->config = *config;
+    api->config.host = NULL;
+    api->config.secret = NULL;
+    api->listen_fd = -1;
+    api->health.checked_us = api->failure_logged_us = INT64_MIN;
+    api->started_us = ps_clock_monotonic_us(config->clock);
+    pthread_mutex_init(&api->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&api->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    ps_outbox_init(&api->outbox, PS_COMMIT_BYTES_MAX);
+    ps_buf_init(&api->inflated, config->body_limit);
+    ps_buf_init(&api->answer, PS_API_ANSWER_MAX);
+    return api;
+}
+
+int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct ps_err *e)
+{
+    struct ps_api *api = make_api(config);
+    if (api == NULL)
+        return ps_fail(e, PS_ENOMEM, "http: no memory");
+    int r = ps_ingest_open(&api->ingest, config->secret, config->clock, e);
+    if (r == 0)
+        r = listen_on(config, &api->listen_fd, &api->port, e);
+    if (r == 0)
+        r = start_daemon(api, e);
+    if (r < 0) {
+        if (api->listen_fd >= 0)
+            close(api->listen_fd);
+        free_api(api);
+        return r;
+    }
+    *ret = api;
+    return 0;
+}
+
+uint16_t ps_api_port(const struct ps_api *api)
+{
+    return api->port;
+}
+
+void ps_api_stop_accepting(struct ps_api *api)
+{
+    if (!atomic_exchange(&api->draining, true))
+        MHD_quiesce_daemon(api->daemon);
+}
+
+bool ps_api_begin_wait(struct ps_api *api)
+{
+    pthread_mutex_lock(&api->lock);
+    bool open = !api->closing;
+    if (open)
+        api->waiting++;
+    pthread_mutex_unlock(&api->lock);
+    return open;
+}
+
+void ps_api_end_wait(struct ps_api *api)
+{
+    pthread_mutex_lock(&api->lock);
+    api->waiting--;
+    if (api->waiting == 0)
+        pthread_cond_broadcast(&api->changed);
+    pthread_mutex_unlock(&api->lock);
+}
+
+static void wait_for_requests(struct ps_api *api)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PS_API_CLOSE_WAIT_S;
+    pthread_mutex_lock(&api->lock);
+    while (api->requests > 0)
+        if (pthread_cond_timedwait(&api->changed, &api->lock, &until) == ETIMEDOUT)
+            break;
+    api->closing = true;
+    while (api->waiting > 0)
+        pthread_cond_wait(&api->changed, &api->lock);
+    pthread_mutex_unlock(&api->lock);
+}
+
+void ps_api_close(struct ps_api *api)
+{
+    if (api == NULL)
+        return;
+    ps_api_stop_accepting(api);
+    wait_for_requests(api);
+    MHD_stop_daemon(api->daemon);
+    close(api->listen_fd); /* not before: the server's thread may have been using it */
+    ps_respond_cache_done(api);
+    ps_request_pool_done(api);
+    free_api(api);
+}

@@ -1,0 +1,122 @@
+/* server.h - what the files of the HTTP server share. Private to api/.
+ *
+ * A ps_request lives from its first header to the answer's last byte. libmicrohttpd calls from its
+ * one thread, and all of ps_api but the part under `lock` and the atomics belongs to that thread.
+ * While a request waits for the committer it belongs to the committer, up to the resume.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_API_SERVER_H
+#define PS_API_SERVER_H
+
+#include "api/api.h"
+#include "api/routes.h"
+#include "flow/ingest.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+enum {
+    PS_API_CONNECTIONS_MAX = 2048,
+    PS_API_CONNECTION_BYTES = 64 * 1024, /* libmicrohttpd's memory for headers and reading ahead */
+    PS_API_READ_BYTES = 16 * 1024,       /* by which its read buffer grows */
+    PS_API_BACKLOG = 1024,
+    PS_API_IDLE_S = 30,       /* a connection that says nothing for this long is closed */
+    PS_API_CLOSE_WAIT_S = 10, /* for requests in flight, when the server closes */
+    PS_API_RETRY_AFTER_S = 1, /* told with every 503 that is about load */
+    PS_API_YOUNG_S = 30,      /* so long after the start a missing heartbeat is no trouble */
+    PS_API_HEALTH_CACHE_US = 1000 * 1000,
+    PS_API_POOL_MAX = 256,                 /* idle request objects kept */
+    PS_API_KEEP_BYTES = 256 * 1024,        /* a buffer above this is not kept for the next one */
+    PS_API_BODIES_MAX = 256 * 1024 * 1024, /* bytes of all bodies being received together */
+    PS_API_DRAIN_MAX = 16 * 1024 * 1024,   /* of a refused body, read so that the client listens */
+    PS_API_ANSWER_MAX = 16 * 1024 * 1024,  /* bytes of one answer */
+    PS_API_DEAD_LETTERS_MAX = 1000,        /* listed in one answer */
+    PS_API_ACCEPTED_CACHED = 64,           /* ready-made answers "n accepted, 0 rejected" */
+    PS_API_CODE_CLASSES = 6,               /* 1xx to 5xx, by the first digit */
+};
+
+struct ps_request {
+    struct ps_request *next; /* in the pool */
+    struct ps_api *api;
+    struct MHD_Connection *connection;
+    const struct ps_route *route; /* NULL when refused before there was one */
+    const char *path;             /* valid during a handler call */
+    bool head;
+    int64_t started_us;
+    unsigned status; /* of the answer; 0 before there is one */
+
+    struct ps_buf body;
+    size_t drained;             /* bytes of a refused body thrown away */
+    unsigned refused;           /* the status to answer with, or 0 */
+    const char *refusal;        /* its stable code */
+    char text[PS_ERR_TEXT_MAX]; /* the refusal's message, or the committer's failure */
+
+    bool committed; /* the committer has answered: */
+    int commit_code;
+    struct ps_ingested ingested;
+};
+
+struct ps_api_counters {
+    _Atomic uint64_t accepted, rejected[PS_REJECT_COUNT], self_recorded, self_dropped;
+    _Atomic uint64_t requests[PS_API_CODE_CLASSES];
+};
+
+struct ps_api {
+    struct ps_api_config config;
+    struct MHD_Daemon *daemon;
+    int listen_fd;
+    uint16_t port;
+    int64_t started_us;
+    struct ps_api_counters counters;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t requests; /* begun and not completed */
+    size_t waiting;  /* submissions the committer has not answered */
+    bool closing;    /* nothing may start to wait any more */
+    _Atomic bool draining;
+
+    /* The server thread's own from here. The outbox and the buffers serve one request at a time:
+     * ps_commit_submit copies, and so does ps_respond. */
+    struct ps_ingest *ingest;
+    struct ps_outbox outbox;
+    struct ps_buf inflated, answer;
+    struct ps_request *pool;
+    size_t pooled;
+    size_t bodies_bytes; /* capacity of all body buffers in use */
+    struct {
+        size_t count;
+        struct MHD_Response *response;
+    } accepted[PS_API_ACCEPTED_CACHED];
+    struct {
+        int64_t checked_us; /* INT64_MIN: never */
+        bool beats, failed;
+        int64_t heartbeat_ms;
+        struct ps_queue_info queue;
+    } health;
+    int64_t failure_logged_us; /* INT64_MIN: never */
+    uint64_t failures_unlogged;
+};
+
+/* request.c: libmicrohttpd's callbacks; cls is the ps_api. */
+enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload_data,
+                                  size_t *upload_data_size, void **req_cls);
+void ps_request_completed(void *cls, struct MHD_Connection *connection, void **req_cls,
+                          enum MHD_RequestTerminationCode why);
+void ps_request_pool_done(struct ps_api *api);
+/* The header's value as sent, or absent. Of a repeated header the first. */
+struct ps_str ps_request_header(struct ps_request *rq, const char *name);
+
+/* server.c: between the two, ps_api_close waits. False: the server closes, start nothing. */
+bool ps_api_begin_wait(struct ps_api *api);
+void ps_api_end_wait(struct ps_api *api);
+
+/* record.c: the finished request as an event, without waiting for it. */
+void ps_api_record(struct ps_request *rq);
+
+/* health.c: the queue's numbers and the heartbeat, at most PS_API_HEALTH_CACHE_US old. */
+void ps_health_refresh(struct ps_api *api);
+
+#endif

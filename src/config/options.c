@@ -1,0 +1,474 @@
+/* options.c - the option table and what is derived from it. See options.h.
+ *
+ * A new option is a line in the table and a field in struct ps_config; reading it from everywhere,
+ * help and check follow. Bool, choice and all numbers live in int64_t or bool fields found by
+ * offset; texts are arrays inside the struct, so a config is copied like an int and owns nothing.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "config/options.h"
+
+#include "base/check.h"
+#include "config/value.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KB (INT64_C(1) << 10)
+#define MB (INT64_C(1) << 20)
+#define GB (INT64_C(1) << 30)
+#define FIELD(name) offsetof(struct ps_config, name)
+
+enum {
+    NAME_MAX_BYTES = 48,     /* of an option with its prefix; longer names are unknown ones */
+    NEAR_EDITS_MAX = 3,      /* a hint further away than this would only confuse */
+    DESCRIPTION_MAX = 128,
+    VALUE_SHOWN_MAX = 80, /* of a wrong value in a message */
+};
+
+struct option {
+    const char *name, *section, *preset, *help;
+    size_t field;
+    struct ps_value_rule rule;
+};
+
+static const struct option table[] = {
+    {"data_dir", "storage", "data", "folder of the database, queue and secret", FIELD(data_dir),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"config", "storage", "", "configuration file (DATA_DIR/pathstats.ini)", FIELD(config),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"store", "storage", "sqlite", "where events and statistics live", FIELD(store),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"queue", "storage", "file", "what accepted events wait in", FIELD(queue),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"kv", "storage", "sqlite", "where snapshots and heartbeats live", FIELD(kv),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"queue_max", "storage", "4GB", "refuse events (503) when the queue is this large",
+     FIELD(queue_max), {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
+    {"dead_letters_max", "storage", "256MB", "room for refused events", FIELD(dead_letters_max),
+     {PS_VALUE_SIZE, MB, 64 * GB, NULL}},
+    {"cache_size", "storage", "96MB", "page cache of the store", FIELD(cache_size),
+     {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
+    {"retention_days", "storage", "3", "days of raw events kept hot", FIELD(retention_days),
+     {PS_VALUE_INT, 1, 3650, NULL}},
+    {"listen", "server", "127.0.0.1:8787", "address and port", FIELD(listen),
+     {PS_VALUE_LISTEN, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"record_self", "server", "true", "count requests to this server's own API",
+     FIELD(record_self), {PS_VALUE_BOOL, 0, 1, NULL}},
+    {"body_limit", "server", "16MB", "largest request body, also once unpacked", FIELD(body_limit),
+     {PS_VALUE_SIZE, 64 * KB, 64 * MB, NULL}},
+    {"batch_events", "aggregation", "50000", "events in a transaction at most",
+     FIELD(batch_events), {PS_VALUE_INT, 1, 65536, NULL}},
+    {"flush_interval", "aggregation", "1s", "wait this long at most for a batch to fill",
+     FIELD(flush_interval), {PS_VALUE_DURATION, 1, 60000, NULL}},
+    {"max_retries", "aggregation", "3", "tries of a failing batch before it is taken apart",
+     FIELD(max_retries), {PS_VALUE_INT, 0, 100, NULL}},
+    {"max_paths_per_hour", "aggregation", "100000", "further paths count as (other)",
+     FIELD(max_paths_per_hour), {PS_VALUE_INT, 1, 10000000, NULL}},
+    {"log_level", "output", "info", "how much goes to standard error", FIELD(log_level),
+     {PS_VALUE_CHOICE, 0, 0, "error|warn|info|debug"}},
+    {"json", "output", "false", "machine-readable output", FIELD(json),
+     {PS_VALUE_BOOL, 0, 1, NULL}},
+};
+
+_Static_assert(PS_COUNT_OF(table) <= PS_CONFIG_OPTIONS_MAX, "grow PS_CONFIG_OPTIONS_MAX");
+
+static const char env_prefix[] = "PATHSTATS_";
+static const char *const system_file = "/etc/pathstats/pathstats.ini";
+
+/* --- one value -------------------------------------------------------------------------------- */
+
+static bool is_text(const struct option *o)
+{
+    return o->rule.kind == PS_VALUE_TEXT || o->rule.kind == PS_VALUE_LISTEN;
+}
+
+static const struct option *find_option(const char *name)
+{
+    for (size_t i = 0; i < PS_COUNT_OF(table); i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static void store_value(struct ps_config *c, const struct option *o, const char *text,
+                        int64_t number)
+{
+    char *field = (char *)c + o->field;
+    if (is_text(o))
+        snprintf(field, PS_CONFIG_TEXT_MAX, "%s", text);
+    else if (o->rule.kind == PS_VALUE_BOOL)
+        *(bool *)(void *)field = number != 0;
+    else
+        *(int64_t *)(void *)field = number;
+}
+
+/* `where` is the source as a person knows it: "a.ini:3", "PATHSTATS_LISTEN", "--listen". */
+static int set_option(struct ps_config *c, const struct option *o, const char *value,
+                      enum ps_config_source source, int line, const char *where, struct ps_err *e)
+{
+    int64_t number = 0;
+    size_t index = (size_t)(o - table);
+    if (!ps_value_parse(&o->rule, value, &number)) {
+        char right[DESCRIPTION_MAX];
+        ps_value_describe(&o->rule, right, sizeof(right));
+        return ps_fail(e, PS_EINVAL, "%s: %s cannot be \"%.*s\"; it takes %s", where, o->name,
+                       VALUE_SHOWN_MAX, value, right);
+    }
+    if (source < c->sources[index])
+        return 0;
+    store_value(c, o, value, number);
+    c->sources[index] = source;
+    c->lines[index] = line;
+    return 0;
+}
+
+static int fail_unknown(const char *where, const char *name, struct ps_err *e)
+{
+    const char *near = ps_config_nearest(name);
+    if (near == NULL)
+        return ps_fail(e, PS_EINVAL, "%s: there is no option \"%.*s\"; --help lists them", where,
+                       VALUE_SHOWN_MAX, name);
+    return ps_fail(e, PS_EINVAL, "%s: there is no option \"%.*s\"; did you mean %s?", where,
+                   VALUE_SHOWN_MAX, name, near);
+}
+
+/* "data_dir" as "--data-dir" or "PATHSTATS_DATA_DIR". */
+static void format_name(char to[NAME_MAX_BYTES], const struct option *o,
+                        enum ps_config_source source)
+{
+    const char *prefix = source == PS_FROM_ENV ? env_prefix : source == PS_FROM_FLAG ? "--" : "";
+    int n = snprintf(to, NAME_MAX_BYTES, "%s%s", prefix, o->name);
+    PS_ASSERT(n > 0 && n < NAME_MAX_BYTES);
+    for (char *p = to; *p != '\0'; p++) {
+        if (source == PS_FROM_ENV && *p >= 'a' && *p <= 'z')
+            *p = (char)(*p - 'a' + 'A');
+        else if (source == PS_FROM_FLAG && *p == '_')
+            *p = '-';
+    }
+}
+
+void ps_config_init(struct ps_config *c)
+{
+    memset(c, 0, sizeof(*c));
+    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
+        int r = set_option(c, &table[i], table[i].preset, PS_FROM_DEFAULT, 0, "default", NULL);
+        PS_ASSERT(r == 0);
+    }
+}
+
+int ps_config_set(struct ps_config *c, const char *name, const char *value,
+                  enum ps_config_source source, struct ps_err *e)
+{
+    char where[NAME_MAX_BYTES];
+    const struct option *o = find_option(name);
+    if (o == NULL)
+        return fail_unknown("option", name, e);
+    format_name(where, o, source);
+    return set_option(c, o, value, source, 0, where, e);
+}
+
+/* --- the nearest name ------------------------------------------------------------------------- */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein distance, `-` and `_` being one letter. Both are shorter than NAME_MAX_BYTES. */
+static size_t count_edits(const char *a, const char *b)
+{
+    size_t row[NAME_MAX_BYTES], len = strlen(b);
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        char letter = a[i - 1] == '-' ? '_' : a[i - 1];
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t above = row[j];
+            row[j] = least(least(above, row[j - 1]) + 1, diagonal + (letter != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[len];
+}
+
+const char *ps_config_nearest(const char *name)
+{
+    const char *best = NULL;
+    size_t fewest = NEAR_EDITS_MAX + 1, len = strlen(name);
+    if (len >= NAME_MAX_BYTES)
+        return NULL;
+    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
+        size_t edits = count_edits(name, table[i].name);
+        if (edits < fewest && edits * 2 <= len) { /* half of it should be right */
+            fewest = edits;
+            best = table[i].name;
+        }
+    }
+    return best;
+}
+
+/* --- the file --------------------------------------------------------------------------------- */
+
+struct reading {
+    struct ps_config *c;
+    const char *file;
+    FILE *stream;
+    struct ps_err *e;
+    int line;
+    int result; /* the first mistake */
+};
+
+/* inih asks for lines through here, because it does not say which line a handler is called for,
+ * takes indented lines for continuations (people indent under sections), and would read the tail
+ * of a long line as another one. */
+static char *read_ini_line(char *to, int room, void *user)
+{
+    struct reading *r = user;
+    if (r->result < 0 || fgets(to, room, r->stream) == NULL)
+        return NULL;
+    r->line++;
+    size_t len = strlen(to), blanks = strspn(to, " \t");
+    if (len + 1 == (size_t)room && to[len - 1] != '\n' && !feof(r->stream)) {
+        r->result = ps_fail(r->e, PS_EINVAL, "%s:%d: the line is longer than %d bytes", r->file,
+                            r->line, room - 2);
+        return NULL;
+    }
+    memmove(to, to + blanks, len - blanks + 1);
+    return to;
+}
+
+static int take_ini_value(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *r = user;
+    char where[PS_CONFIG_TEXT_MAX + 16];
+    (void)section;
+    if (r->result < 0)
+        return 0;
+    snprintf(where, sizeof(where), "%s:%d", r->file, r->line);
+    const struct option *o = find_option(name);
+    if (o == NULL)
+        r->result = fail_unknown(where, name, r->e);
+    else if (o->field == FIELD(config))
+        r->result = ps_fail(r->e, PS_EINVAL, "%s: a configuration file cannot name another", where);
+    else
+        r->result = set_option(r->c, o, value, PS_FROM_FILE, r->line, where, r->e);
+    return r->result == 0;
+}
+
+int ps_config_load_file(struct ps_config *c, const char *file, struct ps_err *e)
+{
+    struct reading r = {.c = c, .file = file, .e = e};
+    r.stream = fopen(file, "re");
+    if (r.stream == NULL)
+        return ps_fail(e, errno == ENOENT ? PS_ENOENT : PS_EIO, "%s: %s", file, strerror(errno));
+    int parsed = ini_parse_stream(read_ini_line, &r, take_ini_value, &r);
+    if (r.result == 0 && ferror(r.stream))
+        r.result = ps_fail(e, PS_EIO, "%s: %s", file, strerror(errno));
+    else if (r.result == 0 && parsed != 0)
+        r.result = ps_fail(e, PS_EINVAL, "%s:%d: neither [section] nor name = value", file, parsed);
+    fclose(r.stream);
+    if (r.result == 0)
+        snprintf(c->config, sizeof(c->config), "%s", file);
+    return r.result;
+}
+
+/* --- environment and flags -------------------------------------------------------------------- */
+
+int ps_config_load_env(struct ps_config *c, struct ps_err *e)
+{
+    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
+        char name[NAME_MAX_BYTES];
+        format_name(name, &table[i], PS_FROM_ENV);
+        const char *value = getenv(name);
+        if (value == NULL || value[0] == '\0')
+            continue;
+        int r = set_option(c, &table[i], value, PS_FROM_ENV, 0, name, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The option of "--data-dir", "--data_dir=x" or "--no-json"; NULL for anything else. */
+static const struct option *match_flag(const char *arg, const char **ret_value, bool *ret_no)
+{
+    char name[NAME_MAX_BYTES];
+    size_t len = strcspn(arg, "=");
+    if (strncmp(arg, "--", 2) != 0 || len - 2 >= sizeof(name))
+        return NULL;
+    for (size_t i = 2; i < len; i++)
+        name[i - 2] = arg[i] == '-' ? '_' : arg[i];
+    name[len - 2] = '\0';
+    *ret_value = arg[len] == '=' ? arg + len + 1 : NULL;
+    *ret_no = false;
+    const struct option *o = find_option(name);
+    if (o == NULL && strncmp(name, "no_", 3) == 0) {
+        o = find_option(name + 3);
+        *ret_no = true;
+        if (o != NULL && o->rule.kind != PS_VALUE_BOOL)
+            return NULL;
+    }
+    return o;
+}
+
+/* Sets the flag at argv[i]; returns how many arguments it took, 0 when it is not ours. */
+static int take_flag(struct ps_config *c, int argc, char **argv, int i, struct ps_err *e)
+{
+    const char *value;
+    bool no;
+    int taken = 1;
+    const struct option *o = match_flag(argv[i], &value, &no);
+    if (o == NULL)
+        return 0;
+    if (no && value != NULL)
+        return ps_fail(e, PS_EINVAL, "%s: --no- takes no value", argv[i]);
+    if (o->rule.kind == PS_VALUE_BOOL) {
+        value = no ? "false" : value == NULL ? "true" : value;
+    } else if (value == NULL) {
+        char right[DESCRIPTION_MAX];
+        ps_value_describe(&o->rule, right, sizeof(right));
+        if (i + 1 >= argc)
+            return ps_fail(e, PS_EINVAL, "%s: a value is missing; it takes %s", argv[i], right);
+        value = argv[i + 1];
+        taken = 2;
+    }
+    int r = ps_config_set(c, o->name, value, PS_FROM_FLAG, e);
+    return r < 0 ? r : taken;
+}
+
+int ps_config_load_flags(struct ps_config *c, int argc, char **argv, struct ps_err *e)
+{
+    int kept = argc > 0 ? 1 : 0;
+    for (int i = kept; i < argc;) {
+        if (strcmp(argv[i], "--") == 0) {
+            while (i < argc)
+                argv[kept++] = argv[i++];
+            break;
+        }
+        int taken = take_flag(c, argc, argv, i, e);
+        if (taken < 0)
+            return taken;
+        if (taken == 0)
+            argv[kept++] = argv[i++];
+        i += taken;
+    }
+    if (kept < argc)
+        argv[kept] = NULL;
+    return kept;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static int load_found_file(struct ps_config *c, struct ps_err *e)
+{
+    char beside[PS_CONFIG_TEXT_MAX + sizeof("/pathstats.ini")];
+    if (c->config[0] != '\0') {
+        char asked[PS_CONFIG_TEXT_MAX];
+        memcpy(asked, c->config, sizeof(asked));
+        return ps_config_load_file(c, asked, e);
+    }
+    snprintf(beside, sizeof(beside), "%s/pathstats.ini", c->data_dir);
+    const char *found = access(beside, F_OK) == 0        ? beside
+                        : access(system_file, F_OK) == 0 ? system_file
+                                                         : NULL;
+    return found == NULL ? 0 : ps_config_load_file(c, found, e);
+}
+
+int ps_config_load(struct ps_config *c, int argc, char **argv, struct ps_err *e)
+{
+    ps_config_init(c);
+    int kept = ps_config_load_flags(c, argc, argv, e);
+    if (kept < 0)
+        return kept;
+    int r = ps_config_load_env(c, e);
+    if (r == 0)
+        r = load_found_file(c, e);
+    return r < 0 ? r : kept;
+}
+
+/* --- for people ------------------------------------------------------------------------------- */
+
+static const char *value_word(const struct option *o)
+{
+    switch (o->rule.kind) {
+    case PS_VALUE_TEXT: return "TEXT";
+    case PS_VALUE_LISTEN: return "HOST:PORT";
+    case PS_VALUE_INT: return "N";
+    case PS_VALUE_SIZE: return "SIZE";
+    case PS_VALUE_DURATION: return "TIME";
+    case PS_VALUE_CHOICE: return "LEVEL";
+    case PS_VALUE_BOOL: return "";
+    }
+    return "";
+}
+
+void ps_config_help(FILE *out)
+{
+    const char *section = "";
+    fprintf(out, "Options, also %sNAME in the environment and `name = value` in a file:\n",
+            env_prefix);
+    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
+        const struct option *o = &table[i];
+        char name[NAME_MAX_BYTES], left[2 * NAME_MAX_BYTES];
+        if (strcmp(section, o->section) != 0)
+            fprintf(out, "\n  %s\n", o->section);
+        section = o->section;
+        format_name(name, o, PS_FROM_FLAG);
+        bool negative = o->rule.kind == PS_VALUE_BOOL && strcmp(o->preset, "true") == 0;
+        snprintf(left, sizeof(left), "%s%s %s", negative ? "--[no-]" : "", name + (negative ? 2 : 0),
+                 value_word(o));
+        fprintf(out, "    %-31s %s", left, o->help);
+        if (o->rule.choices != NULL)
+            fprintf(out, ": %s", o->rule.choices);
+        fprintf(out, o->preset[0] != '\0' ? " [%s]\n" : "\n", o->preset);
+    }
+    fputs("\nSizes: 64k, 16MB, 10GB (units of 1024). Times: 100ms, 5s, 10m, 72h, 3d.\n", out);
+}
+
+static void format_value(const struct ps_config *c, const struct option *o, char *to, size_t n)
+{
+    const char *field = (const char *)c + o->field;
+    if (is_text(o))
+        snprintf(to, n, "%s", field);
+    else if (o->rule.kind == PS_VALUE_BOOL)
+        ps_value_format(&o->rule, *(const bool *)(const void *)field, to, n);
+    else
+        ps_value_format(&o->rule, *(const int64_t *)(const void *)field, to, n);
+}
+
+static void format_source(const struct ps_config *c, size_t i, char *to, size_t n)
+{
+    char name[NAME_MAX_BYTES];
+    format_name(name, &table[i], c->sources[i]);
+    switch (c->sources[i]) {
+    case PS_FROM_DEFAULT: snprintf(to, n, "default"); break;
+    case PS_FROM_FILE: snprintf(to, n, "%s:%d", c->config, c->lines[i]); break;
+    case PS_FROM_ENV:
+    case PS_FROM_FLAG: snprintf(to, n, "%s", name); break;
+    }
+}
+
+void ps_config_check(const struct ps_config *c, FILE *out)
+{
+    const char *section = "";
+    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
+        const struct option *o = &table[i];
+        char value[PS_CONFIG_TEXT_MAX], source[PS_CONFIG_TEXT_MAX + 16], line[PS_CONFIG_TEXT_MAX + 64];
+        if (strcmp(section, o->section) != 0)
+            fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "", o->section);
+        section = o->section;
+        format_value(c, o, value, sizeof(value));
+        format_source(c, i, source, sizeof(source));
+        /* The file cannot name itself, so that line is for the eye only. */
+        snprintf(line, sizeof(line), "%s%s = %s", o->field == FIELD(config) ? "; " : "", o->name,
+                 value);
+        fprintf(out, "%-40s ; %s\n", line, source);
+    }
+}

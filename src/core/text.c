@@ -1,0 +1,75 @@
+/* text.c - see text.h.  SPDX-License-Identifier: MIT */
+#include "core/text.h"
+
+size_t ps_utf8_length(const char *text, size_t left)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = s[0] < 0x80   ? 1
+               : s[0] < 0xc2 ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
+    if (n == 0 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0; /* overlong, surrogate, beyond U+10FFFF */
+    return n;
+}
+
+bool ps_is_visible_ascii(struct ps_str s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < 0x21 || s.ptr[i] > 0x7e)
+            return false;
+    return s.len > 0;
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* Bytes from the start that can stay as they are. */
+static size_t clean_prefix(struct ps_str s, size_t max)
+{
+    size_t i = 0;
+    while (i < s.len) {
+        size_t n = ps_utf8_length(s.ptr + i, s.len - i);
+        if (n == 0 || is_control(s.ptr[i]) || i + n > max)
+            break;
+        i += n;
+    }
+    return i;
+}
+
+struct ps_str ps_text_clean(struct ps_str s, char *to, size_t max)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t i = clean_prefix(s, max), out = i;
+    if (i == s.len)
+        return s;
+    ps_copy(to, s.ptr, i);
+    while (i < s.len) {
+        size_t n = ps_utf8_length(s.ptr + i, s.len - i);
+        bool escape = n == 0 || is_control(s.ptr[i]);
+        if (out + (escape ? 3 : n) > max)
+            break;
+        if (escape) {
+            unsigned char c = (unsigned char)s.ptr[i];
+            to[out++] = '%';
+            to[out++] = hex[c >> 4];
+            to[out++] = hex[c & 15];
+            i++;
+        } else {
+            ps_copy(to + out, s.ptr + i, n);
+            out += n;
+            i += n;
+        }
+    }
+    return (struct ps_str){to, out};
+}

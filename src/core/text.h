@@ -1,0 +1,15 @@
+/* text.h - UTF-8 and character classes for the core.  SPDX-License-Identifier: MIT */
+#ifndef PS_CORE_TEXT_H
+#define PS_CORE_TEXT_H
+
+#include "base/str.h"
+
+/* Length of the well-formed UTF-8 sequence (RFC 3629) at `s`, or 0. */
+size_t ps_utf8_length(const char *s, size_t left);
+/* Bytes 0x21-0x7e, and at least one. */
+bool ps_is_visible_ascii(struct ps_str s);
+/* Copies with invalid UTF-8 and control bytes as %XX, cut to `max` bytes at a character. Returns
+ * `s` itself (shortened at most) where nothing had to change; else `to`, which has `max` bytes. */
+struct ps_str ps_text_clean(struct ps_str s, char *to, size_t max);
+
+#endif

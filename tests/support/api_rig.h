@@ -1,0 +1,61 @@
+/* api_rig.h - a server on a free port, with a queue in memory behind a gate and a clock that obeys.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_TEST_API_RIG_H
+#define PS_TEST_API_RIG_H
+
+#include "api/api.h"
+#include "support/gate_queue.h"
+#include "support/http.h"
+
+#define RIG_NOW_MS INT64_C(1760536800000) /* 2025-10-15T14:00:00Z */
+
+enum { RIG_BODY_LIMIT = 64 * 1024, RIG_TICK_US = 500 };
+
+struct rig_clock {
+    struct ps_clock clock;
+    _Atomic int64_t now_ms;
+    _Atomic int64_t mono_us; /* goes on by RIG_TICK_US at each look */
+};
+
+struct rig {
+    struct rig_clock clock;
+    struct ps_queue *inner;
+    struct gate_queue gate;
+    struct ps_kv *kv;
+    struct ps_commit *commit;
+    struct ps_aggregator_counters aggregator;
+    struct ps_api *api;
+    uint8_t secret[PS_SECRET_BYTES];
+
+    pthread_mutex_t lock;
+    pthread_cond_t synced;
+    uint64_t syncs;
+    struct ps_records records;
+    uint64_t read_at;
+
+    int replay_code; /* what the replay hook answers */
+    struct http_reply reply;
+};
+
+/* cmocka's setup and teardown; *state is the rig. */
+int rig_open(void **state);
+int rig_open_recording(void **state); /* with record_self */
+int rig_close(void **state);
+/* Closes the server and the committer; rig_close may still follow. */
+void rig_stop(struct rig *rig);
+
+/* One request on a connection of its own; the answer is in rig->reply. */
+void rig_ask(struct rig *rig, const char *method, const char *path, const char *more,
+             const void *body, size_t len);
+void rig_get(struct rig *rig, const char *path);
+void rig_post(struct rig *rig, const char *text);
+/* Records durable since the last call: never waits. They are in rig->records. */
+size_t rig_take_records(struct rig *rig);
+/* The same, once there is at least one. */
+size_t rig_await_records(struct rig *rig);
+/* Fails unless the answer has the status and its body contains the text. */
+void rig_expect(const struct rig *rig, int status, const char *text);
+
+#endif

@@ -1,0 +1,114 @@
+/* faulty_store.c - see faulty_store.h.  SPDX-License-Identifier: MIT */
+#include "support/faulty_store.h"
+
+#include "backend/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct faults faults;
+
+struct faulty {
+    struct ps_store base;
+    struct ps_store *inner;
+};
+
+static struct ps_store *inner(struct ps_store *s)
+{
+    return ((struct faulty *)s)->inner;
+}
+
+static int faulty_open(struct ps_store **ret, const char *target, enum ps_store_mode mode,
+                       struct ps_err *e)
+{
+    struct faulty *f = calloc(1, sizeof *f);
+    int r = ps_store_open(&ps_store_mem, &f->inner, target, mode, e);
+    if (r < 0) {
+        free(f);
+        return r;
+    }
+    *ret = &f->base;
+    return 0;
+}
+
+static void faulty_close(struct ps_store *s)
+{
+    ps_store_close(inner(s));
+    free(s);
+}
+
+static int faulty_apply(struct ps_store *s, const struct ps_batch *b, struct ps_applied *ret,
+                        struct ps_err *e)
+{
+    if (faults.apply_fails > 0) {
+        faults.apply_fails--;
+        return ps_fail(e, faults.apply_code, "injected: apply");
+    }
+    for (size_t i = 0; faults.poison != NULL && i < b->count; i++)
+        if (b->events[i].id.len == strlen(faults.poison) &&
+            memcmp(b->events[i].id.ptr, faults.poison, b->events[i].id.len) == 0)
+            return ps_fail(e, PS_EIO, "injected: poison");
+    return ps_store_apply(inner(s), b, ret, e);
+}
+
+static int faulty_settle(struct ps_store *s, const struct ps_stat_row *rows, size_t count,
+                         uint32_t partition, uint64_t watermark, int64_t now_ms, struct ps_err *e)
+{
+    if (faults.settle_fails > 0) {
+        faults.settle_fails--;
+        return ps_fail(e, PS_EIO, "injected: settle");
+    }
+    return ps_store_settle(inner(s), rows, count, partition, watermark, now_ms, e);
+}
+
+static int faulty_position(struct ps_store *s, uint32_t partition, uint64_t *ret_position,
+                           uint64_t *ret_watermark, struct ps_err *e)
+{
+    return ps_store_position(inner(s), partition, ret_position, ret_watermark, e);
+}
+
+static int faulty_redo(struct ps_store *s, uint32_t partition, ps_redo_fn *fn, void *ctx,
+                       struct ps_err *e)
+{
+    return ps_store_redo(inner(s), partition, fn, ctx, e);
+}
+
+static int faulty_stats(struct ps_store *s, const struct ps_stats_query *q, ps_stat_fn *fn,
+                        void *ctx, struct ps_err *e)
+{
+    if (faults.stats_fails > 0) {
+        faults.stats_fails--;
+        return ps_fail(e, PS_EIO, "injected: stats");
+    }
+    return ps_store_stats(inner(s), q, fn, ctx, e);
+}
+
+static int faulty_events(struct ps_store *s, int32_t day, enum ps_event_order order,
+                         ps_event_fn *fn, void *ctx, struct ps_err *e)
+{
+    return ps_store_events(inner(s), day, order, fn, ctx, e);
+}
+
+static int faulty_days(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e)
+{
+    return ps_store_days(inner(s), fn, ctx, e);
+}
+
+static int faulty_freeze(struct ps_store *s, bool on, struct ps_err *e)
+{
+    return ps_store_freeze(inner(s), on, e);
+}
+
+const struct ps_store_ops store_faulty = {
+    .name = "faulty",
+    .open = faulty_open,
+    .close = faulty_close,
+    .apply = faulty_apply,
+    .settle = faulty_settle,
+    .position = faulty_position,
+    .redo = faulty_redo,
+    .stats = faulty_stats,
+    .events = faulty_events,
+    .days = faulty_days,
+    .freeze = faulty_freeze,
+};

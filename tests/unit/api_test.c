@@ -1,0 +1,310 @@
+/* api_test.c - what the HTTP server says to what arrives: ingest, refusals, routes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "core/event.h"
+#include "support/api_rig.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define EVENT(path) "{\"path\":\"" path "\",\"timestamp\":1760536800000}"
+#define ACCEPTED(n) "{\"accepted\":" #n ",\"rejected\":0,\"rejections\":[]}"
+
+static void expect_paths(struct rig *rig, const char *const *paths, size_t count)
+{
+    assert_int_equal(rig_take_records(rig), count);
+    for (size_t i = 0; i < count; i++) {
+        struct ps_event event;
+        const struct ps_record *record = &rig->records.items[i];
+        assert_int_equal(ps_event_decode(record->bytes, record->len, &event), 0);
+        assert_int_equal(event.path.len, strlen(paths[i]));
+        assert_memory_equal(event.path.ptr, paths[i], event.path.len);
+    }
+}
+
+static void test_forms(void **state)
+{
+    struct rig *rig = *state;
+    rig_post(rig, EVENT("/one"));
+    rig_expect(rig, 202, ACCEPTED(1));
+    /* I3: the record can be read at once, no later than the answer. */
+    expect_paths(rig, (const char *const[]){"/one"}, 1);
+    rig_post(rig, "[" EVENT("/a") "," EVENT("/b") "]");
+    rig_expect(rig, 202, ACCEPTED(2));
+    expect_paths(rig, (const char *const[]){"/a", "/b"}, 2);
+    rig_post(rig, EVENT("/c") "\n\n" EVENT("/d") "\n" EVENT("/e"));
+    rig_expect(rig, 202, ACCEPTED(3));
+    expect_paths(rig, (const char *const[]){"/c", "/d", "/e"}, 3);
+    assert_string_equal(http_header(&rig->reply, "Content-Type"), "application/json");
+}
+
+/* I3: as long as the sync has not returned there is no answer. */
+static void test_answer_waits_for_sync(void **state)
+{
+    struct rig *rig = *state;
+    int fd = http_connect(ps_api_port(rig->api));
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    gate_queue_hold(&rig->gate);
+    http_request(fd, "POST", "/api/events", "", EVENT("/x"), strlen(EVENT("/x")));
+    gate_queue_await(&rig->gate);
+    rig_get(rig, "/metrics"); /* others are served meanwhile, so the server had its turn */
+    rig_expect(rig, 200, "pathstats_events_accepted_total 0\n");
+    assert_int_equal(poll(&readable, 1, 0), 0);
+    assert_int_equal(rig_take_records(rig), 0);
+    gate_queue_release(&rig->gate);
+    http_read(fd, &rig->reply, 0);
+    rig_expect(rig, 202, ACCEPTED(1));
+    expect_paths(rig, (const char *const[]){"/x"}, 1);
+    close(fd);
+}
+
+static void test_many_wait_together(void **state)
+{
+    enum { CLIENTS = 40 };
+    struct rig *rig = *state;
+    int fds[CLIENTS];
+    gate_queue_hold(&rig->gate);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = http_connect(ps_api_port(rig->api));
+        http_request(fds[i], "POST", "/api/events", "", EVENT("/x"), strlen(EVENT("/x")));
+    }
+    gate_queue_await(&rig->gate);
+    gate_queue_release(&rig->gate);
+    for (int i = 0; i < CLIENTS; i++) {
+        http_read(fds[i], &rig->reply, 0);
+        rig_expect(rig, 202, ACCEPTED(1));
+        close(fds[i]);
+    }
+    assert_int_equal(rig_take_records(rig), CLIENTS);
+}
+
+static size_t gzip(const char *text, size_t len, unsigned char *to, size_t cap)
+{
+    z_stream z = {0};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (unsigned char *)(uintptr_t)text;
+    z.avail_in = (unsigned)len;
+    z.next_out = to;
+    z.avail_out = (unsigned)cap;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return z.total_out;
+}
+
+static void test_encodings(void **state)
+{
+    struct rig *rig = *state;
+    unsigned char packed[4096];
+    static const char text[] = EVENT("/gz");
+    size_t len = gzip(text, sizeof text - 1, packed, sizeof packed);
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: GZip\r\n", packed, len);
+    rig_expect(rig, 202, ACCEPTED(1));
+    expect_paths(rig, (const char *const[]){"/gz"}, 1);
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: identity\r\n", text, sizeof text - 1);
+    rig_expect(rig, 202, ACCEPTED(1));
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len - 5);
+    rig_expect(rig, 400, "\"bad_gzip\"");
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", text, sizeof text - 1);
+    rig_expect(rig, 400, "\"bad_gzip\"");
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: br\r\n", packed, len);
+    rig_expect(rig, 415, "\"encoding_unsupported\"");
+    assert_int_equal(rig_take_records(rig), 1);
+}
+
+static void test_rejections(void **state)
+{
+    struct rig *rig = *state;
+    rig_post(rig, EVENT("/ok") "\n{broken\n\n{\"path\":\"/late\"}\n" EVENT("/fine") "\n");
+    rig_expect(rig, 202,
+               "{\"accepted\":2,\"rejected\":2,\"rejections\":[{\"line\":2,\"index\":1,"
+               "\"reason\":\"json_syntax\",\"message\":\"");
+    rig_expect(rig, 202, "{\"line\":4,\"index\":2,\"reason\":\"timestamp_missing\"");
+    expect_paths(rig, (const char *const[]){"/ok", "/fine"}, 2);
+    rig_post(rig, "[{\"path\":\"/late\"},\n{\"timestamp\":1760536800000}]");
+    rig_expect(rig, 400, "\"code\":\"all_rejected\"");
+    rig_expect(rig, 400, "\"accepted\":0,\"rejected\":2,\"rejections\":[{\"line\":1,\"index\":0");
+    rig_expect(rig, 400, "{\"line\":2,\"index\":1,\"reason\":\"path_missing\"");
+    rig_get(rig, "/metrics");
+    rig_expect(rig, 200, "pathstats_events_rejected_total{reason=\"timestamp_missing\"} 2\n");
+    rig_expect(rig, 200, "pathstats_events_accepted_total 2\n");
+}
+
+static void test_broken_array(void **state)
+{
+    struct rig *rig = *state;
+    rig_post(rig, "[" EVENT("/a") ",\n" EVENT("/b") ",\n{\"path\":}]");
+    rig_expect(rig, 400, "\"code\":\"not_json\"");
+    rig_expect(rig, 400, "\"accepted\":0");
+    rig_expect(rig, 400, "\"line\":3");
+    rig_post(rig, "");
+    rig_expect(rig, 400, "\"empty_body\"");
+    rig_post(rig, " \n ");
+    rig_expect(rig, 400, "\"accepted\":0");
+    rig_post(rig, "[]");
+    rig_expect(rig, 400, "\"empty_body\"");
+    assert_int_equal(rig_take_records(rig), 0);
+}
+
+/* Spaces, then one event: `len` bytes. */
+static char *padded(size_t len)
+{
+    static const char event[] = EVENT("/padded");
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, '\n', len);
+    memcpy(text + len - (sizeof event - 1), event, sizeof event - 1);
+    return text;
+}
+
+static void test_body_limit(void **state)
+{
+    struct rig *rig = *state;
+    unsigned char packed[4096];
+    char *text = padded(RIG_BODY_LIMIT + 1);
+    rig_ask(rig, "POST", "/api/events", "", text + 1, RIG_BODY_LIMIT);
+    rig_expect(rig, 202, ACCEPTED(1));
+    rig_ask(rig, "POST", "/api/events", "", text, RIG_BODY_LIMIT + 1);
+    rig_expect(rig, 413, "larger than 65536 bytes");
+    rig_ask(rig, "POST", "/api/events", "Expect: 100-continue\r\n", "", 0);
+    rig_expect(rig, 400, "\"empty_body\"");
+    size_t len = gzip(text, RIG_BODY_LIMIT + 1, packed, sizeof packed);
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len);
+    rig_expect(rig, 413, "inflates to more than 65536 bytes");
+    len = gzip(text + 1, RIG_BODY_LIMIT, packed, sizeof packed);
+    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len);
+    rig_expect(rig, 202, ACCEPTED(1));
+    assert_int_equal(rig_take_records(rig), 2);
+    free(text);
+}
+
+/* In chunks the length is known only at the end; with Expect the answer comes before the body. */
+static void test_body_limit_unannounced(void **state)
+{
+    static const char chunked[] = "POST /api/events HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Transfer-Encoding: chunked\r\n\r\n11000\r\n";
+    static const char expects[] = "POST /api/events HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Content-Length: 65537\r\nExpect: 100-continue\r\n\r\n";
+    struct rig *rig = *state;
+    char *text = padded(0x11000);
+    int fd = http_connect(ps_api_port(rig->api));
+    http_send(fd, chunked, sizeof chunked - 1);
+    http_send(fd, text, 0x11000);
+    http_send(fd, "\r\n0\r\n\r\n", 7);
+    http_read(fd, &rig->reply, 0);
+    rig_expect(rig, 413, "\"too_large\"");
+    close(fd);
+    fd = http_connect(ps_api_port(rig->api));
+    http_send(fd, expects, sizeof expects - 1);
+    http_read(fd, &rig->reply, 0);
+    rig_expect(rig, 413, "\"too_large\"");
+    close(fd);
+    assert_int_equal(rig_take_records(rig), 0);
+    free(text);
+}
+
+static void test_guard(void **state)
+{
+    static const char evil[] = "POST /api/events HTTP/1.1\r\nHost: evil.example:8787\r\n"
+                               "Content-Length: 43\r\n\r\n" EVENT("/evil");
+    struct rig *rig = *state;
+    int fd = http_connect(ps_api_port(rig->api));
+    http_send(fd, evil, sizeof evil - 1);
+    http_read(fd, &rig->reply, 0);
+    rig_expect(rig, 403, "\"host_denied\"");
+    http_request(fd, "GET", "/api/health", "", "", 0); /* the same connection goes on */
+    http_read(fd, &rig->reply, 0);
+    rig_expect(rig, 200, "\"status\":\"ok\"");
+    close(fd);
+    rig_ask(rig, "POST", "/api/events", "Origin: http://evil.example\r\n", EVENT("/evil"), 43);
+    rig_expect(rig, 403, "\"origin_denied\"");
+    rig_ask(rig, "POST", "/admin/dead-letters/replay", "Origin: null\r\n", "", 0);
+    rig_expect(rig, 403, "\"origin_denied\"");
+    assert_int_equal(rig_take_records(rig), 0);
+    rig_ask(rig, "POST", "/api/events", "Origin: http://localhost:8787\r\n", EVENT("/good"), 43);
+    rig_expect(rig, 202, ACCEPTED(1));
+}
+
+static void test_routes(void **state)
+{
+    struct rig *rig = *state;
+    rig_get(rig, "/nothing");
+    rig_expect(rig, 404, "\"not_found\"");
+    rig_get(rig, "/api/health/");
+    rig_expect(rig, 404, "\"not_found\"");
+    rig_get(rig, "/api/events");
+    rig_expect(rig, 405, "\"method_not_allowed\"");
+    assert_string_equal(http_header(&rig->reply, "Allow"), "POST");
+    rig_ask(rig, "DELETE", "/api/health", "", "", 0);
+    rig_expect(rig, 405, "\"method_not_allowed\"");
+    assert_string_equal(http_header(&rig->reply, "Allow"), "GET, HEAD");
+    rig_ask(rig, "HEAD", "/api/health", "", "", 0);
+    assert_int_equal(rig->reply.status, 200);
+    assert_true(atoi(http_header(&rig->reply, "Content-Length")) > 0);
+    rig_get(rig, "/metrics");
+    rig_expect(rig, 200, "pathstats_http_requests_total{code=\"4xx\"} 4\n");
+    rig_expect(rig, 200, "pathstats_http_requests_total{code=\"2xx\"} 1\n");
+}
+
+static void test_queue_full(void **state)
+{
+    struct rig *rig = *state;
+    gate_queue_refuse(&rig->gate, PS_EFULL); /* I8 */
+    rig_post(rig, EVENT("/x"));
+    rig_expect(rig, 503, "\"queue_full\"");
+    assert_string_equal(http_header(&rig->reply, "Retry-After"), "1");
+    gate_queue_refuse(&rig->gate, PS_EIO);
+    rig_post(rig, EVENT("/x"));
+    rig_expect(rig, 500, "\"internal\"");
+    assert_null(strstr(rig->reply.body, "secret"));
+    assert_null(http_header(&rig->reply, "Retry-After"));
+    gate_queue_refuse(&rig->gate, 0);
+    rig_post(rig, EVENT("/y"));
+    rig_expect(rig, 202, ACCEPTED(1));
+    expect_paths(rig, (const char *const[]){"/y"}, 1);
+}
+
+/* The buffers of one request are the next one's: nothing may be left in them. */
+static void test_keep_alive(void **state)
+{
+    struct rig *rig = *state;
+    int fd = http_connect(ps_api_port(rig->api));
+    for (int i = 0; i < 50; i++) {
+        const char *body = i % 2 == 0 ? "[" EVENT("/long/one") "," EVENT("/2") "]" : EVENT("/3");
+        http_request(fd, "POST", "/api/events", "", body, strlen(body));
+        http_read(fd, &rig->reply, 0);
+        rig_expect(rig, 202, i % 2 == 0 ? ACCEPTED(2) : ACCEPTED(1));
+    }
+    close(fd);
+    assert_int_equal(rig_take_records(rig), 75);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
+    const struct CMUnitTest tests[] = {
+        CASE(test_forms),
+        CASE(test_answer_waits_for_sync),
+        CASE(test_many_wait_together),
+        CASE(test_encodings),
+        CASE(test_rejections),
+        CASE(test_broken_array),
+        CASE(test_body_limit),
+        CASE(test_body_limit_unannounced),
+        CASE(test_guard),
+        CASE(test_routes),
+        CASE(test_queue_full),
+        CASE(test_keep_alive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
