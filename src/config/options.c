@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <ini.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,8 +23,8 @@
 #define FIELD(name) offsetof(struct ps_config, name)
 
 enum {
-    NAME_MAX_BYTES = 48,     /* of an option with its prefix; longer names are unknown ones */
-    NEAR_EDITS_MAX = 3,      /* a hint further away than this would only confuse */
+    NAME_MAX_BYTES = 48, /* of an option with its prefix; longer names are unknown ones */
+    NEAR_EDITS_MAX = 3,  /* a hint further away than this would only confuse */
     DESCRIPTION_MAX = 128,
     VALUE_SHOWN_MAX = 80, /* of a wrong value in a message */
 };
@@ -37,41 +36,113 @@ struct option {
 };
 
 static const struct option table[] = {
-    {"data_dir", "storage", "data", "folder of the database, queue and secret", FIELD(data_dir),
+    {"data_dir",
+     "storage",
+     "data",
+     "folder of the database, queue and secret",
+     FIELD(data_dir),
      {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"config", "storage", "", "configuration file (DATA_DIR/pathstats.ini)", FIELD(config),
+    {"config",
+     "storage",
+     "",
+     "configuration file (DATA_DIR/pathstats.ini)",
+     FIELD(config),
      {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"store", "storage", "sqlite", "where events and statistics live", FIELD(store),
+    {"store",
+     "storage",
+     "sqlite",
+     "where events and statistics live",
+     FIELD(store),
      {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"queue", "storage", "file", "what accepted events wait in", FIELD(queue),
+    {"queue",
+     "storage",
+     "file",
+     "what accepted events wait in",
+     FIELD(queue),
      {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"kv", "storage", "sqlite", "where snapshots and heartbeats live", FIELD(kv),
+    {"kv",
+     "storage",
+     "sqlite",
+     "where snapshots and heartbeats live",
+     FIELD(kv),
      {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"queue_max", "storage", "4GB", "refuse events (503) when the queue is this large",
-     FIELD(queue_max), {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
-    {"dead_letters_max", "storage", "256MB", "room for refused events", FIELD(dead_letters_max),
-     {PS_VALUE_SIZE, MB, 64 * GB, NULL}},
-    {"cache_size", "storage", "96MB", "page cache of the store", FIELD(cache_size),
+    {"queue_max",
+     "storage",
+     "4GB",
+     "refuse events (503) when the queue is this large",
+     FIELD(queue_max),
      {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
-    {"retention_days", "storage", "3", "days of raw events kept hot", FIELD(retention_days),
+    {"dead_letters_max",
+     "storage",
+     "256MB",
+     "room for refused events",
+     FIELD(dead_letters_max),
+     {PS_VALUE_SIZE, MB, 64 * GB, NULL}},
+    {"cache_size",
+     "storage",
+     "96MB",
+     "page cache of the store",
+     FIELD(cache_size),
+     {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
+    {"retention_days",
+     "storage",
+     "3",
+     "days of raw events kept hot",
+     FIELD(retention_days),
      {PS_VALUE_INT, 1, 3650, NULL}},
-    {"listen", "server", "127.0.0.1:8787", "address and port", FIELD(listen),
+    {"listen",
+     "server",
+     "127.0.0.1:8787",
+     "address and port",
+     FIELD(listen),
      {PS_VALUE_LISTEN, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"record_self", "server", "true", "count requests to this server's own API",
-     FIELD(record_self), {PS_VALUE_BOOL, 0, 1, NULL}},
-    {"body_limit", "server", "16MB", "largest request body, also once unpacked", FIELD(body_limit),
+    {"record_self",
+     "server",
+     "true",
+     "count requests to this server's own API",
+     FIELD(record_self),
+     {PS_VALUE_BOOL, 0, 1, NULL}},
+    {"body_limit",
+     "server",
+     "16MB",
+     "largest request body, also once unpacked",
+     FIELD(body_limit),
      {PS_VALUE_SIZE, 64 * KB, 64 * MB, NULL}},
-    {"batch_events", "aggregation", "50000", "events in a transaction at most",
-     FIELD(batch_events), {PS_VALUE_INT, 1, 65536, NULL}},
-    {"flush_interval", "aggregation", "1s", "wait this long at most for a batch to fill",
-     FIELD(flush_interval), {PS_VALUE_DURATION, 1, 60000, NULL}},
-    {"max_retries", "aggregation", "3", "tries of a failing batch before it is taken apart",
-     FIELD(max_retries), {PS_VALUE_INT, 0, 100, NULL}},
-    {"max_paths_per_hour", "aggregation", "100000", "further paths count as (other)",
-     FIELD(max_paths_per_hour), {PS_VALUE_INT, 1, 10000000, NULL}},
-    {"log_level", "output", "info", "how much goes to standard error", FIELD(log_level),
+    {"batch_events",
+     "aggregation",
+     "50000",
+     "events in a transaction at most",
+     FIELD(batch_events),
+     {PS_VALUE_INT, 1, 65536, NULL}},
+    {"flush_interval",
+     "aggregation",
+     "1s",
+     "wait this long at most for a batch to fill",
+     FIELD(flush_interval),
+     {PS_VALUE_DURATION, 1, 60000, NULL}},
+    {"max_retries",
+     "aggregation",
+     "3",
+     "tries of a failing batch before it is taken apart",
+     FIELD(max_retries),
+     {PS_VALUE_INT, 0, 100, NULL}},
+    {"max_paths_per_hour",
+     "aggregation",
+     "100000",
+     "further paths count as (other)",
+     FIELD(max_paths_per_hour),
+     {PS_VALUE_INT, 1, 10000000, NULL}},
+    {"log_level",
+     "output",
+     "info",
+     "how much goes to standard error",
+     FIELD(log_level),
      {PS_VALUE_CHOICE, 0, 0, "error|warn|info|debug"}},
-    {"json", "output", "false", "machine-readable output", FIELD(json),
+    {"json",
+     "output",
+     "false",
+     "machine-readable output",
+     FIELD(json),
      {PS_VALUE_BOOL, 0, 1, NULL}},
 };
 
@@ -422,8 +493,8 @@ void ps_config_help(FILE *out)
         section = o->section;
         format_name(name, o, PS_FROM_FLAG);
         bool negative = o->rule.kind == PS_VALUE_BOOL && strcmp(o->preset, "true") == 0;
-        snprintf(left, sizeof(left), "%s%s %s", negative ? "--[no-]" : "", name + (negative ? 2 : 0),
-                 value_word(o));
+        snprintf(left, sizeof(left), "%s%s %s", negative ? "--[no-]" : "",
+                 name + (negative ? 2 : 0), value_word(o));
         fprintf(out, "    %-31s %s", left, o->help);
         if (o->rule.choices != NULL)
             fprintf(out, ": %s", o->rule.choices);
@@ -460,7 +531,8 @@ void ps_config_check(const struct ps_config *c, FILE *out)
     const char *section = "";
     for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
         const struct option *o = &table[i];
-        char value[PS_CONFIG_TEXT_MAX], source[PS_CONFIG_TEXT_MAX + 16], line[PS_CONFIG_TEXT_MAX + 64];
+        char value[PS_CONFIG_TEXT_MAX], source[PS_CONFIG_TEXT_MAX + 16],
+            line[PS_CONFIG_TEXT_MAX + 64];
         if (strcmp(section, o->section) != 0)
             fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "", o->section);
         section = o->section;

@@ -18,11 +18,20 @@ struct unit {
 
 /* The first name of a factor is the one we write. */
 static const struct unit size_units[] = {
-    {"TB", INT64_C(1) << 40}, {"T", INT64_C(1) << 40}, {"TiB", INT64_C(1) << 40},
-    {"GB", INT64_C(1) << 30}, {"G", INT64_C(1) << 30}, {"GiB", INT64_C(1) << 30},
-    {"MB", INT64_C(1) << 20}, {"M", INT64_C(1) << 20}, {"MiB", INT64_C(1) << 20},
-    {"KB", INT64_C(1) << 10}, {"K", INT64_C(1) << 10}, {"KiB", INT64_C(1) << 10},
-    {"B", 1},                 {"", 1},
+    {"TB", INT64_C(1) << 40},
+    {"T", INT64_C(1) << 40},
+    {"TiB", INT64_C(1) << 40},
+    {"GB", INT64_C(1) << 30},
+    {"G", INT64_C(1) << 30},
+    {"GiB", INT64_C(1) << 30},
+    {"MB", INT64_C(1) << 20},
+    {"M", INT64_C(1) << 20},
+    {"MiB", INT64_C(1) << 20},
+    {"KB", INT64_C(1) << 10},
+    {"K", INT64_C(1) << 10},
+    {"KiB", INT64_C(1) << 10},
+    {"B", 1},
+    {"", 1},
 };
 
 /* No bare numbers: 5 of what? */
@@ -131,7 +140,8 @@ bool ps_value_parse(const struct ps_value_rule *rule, const char *text, int64_t 
 }
 
 /* In the largest unit that divides it. */
-static void format_quantity(const struct unit *units, size_t n, int64_t value, char *to, size_t room)
+static void format_quantity(const struct unit *units, size_t n, int64_t value, char *to,
+                            size_t room)
 {
     size_t i = 0;
     while (i + 1 < n && (value == 0 || value % units[i].factor != 0))
@@ -145,9 +155,7 @@ void ps_value_format(const struct ps_value_rule *rule, int64_t value, char *to, 
     case PS_VALUE_TEXT:
     case PS_VALUE_LISTEN: PS_ASSERT(!"a text has no number"); break;
     case PS_VALUE_INT: snprintf(to, n, "%" PRId64, value); break;
-    case PS_VALUE_SIZE:
-        format_quantity(size_units, PS_COUNT_OF(size_units), value, to, n);
-        break;
+    case PS_VALUE_SIZE: format_quantity(size_units, PS_COUNT_OF(size_units), value, to, n); break;
     case PS_VALUE_DURATION:
         format_quantity(duration_units, PS_COUNT_OF(duration_units), value, to, n);
         break;

@@ -27,8 +27,8 @@
 #include <string.h>
 
 enum {
-    DAY_LEN = 11,         /* 17/May/2015 */
-    TIME_LEN = 26,        /* 17/May/2015:10:05:03 +0000 */
+    DAY_LEN = 11,  /* 17/May/2015 */
+    TIME_LEN = 26, /* 17/May/2015:10:05:03 +0000 */
     STATUS_DIGITS_MAX = 9,
     TIME_DIGITS_MAX = 12, /* of seconds or microseconds: far over any limit, far from overflow */
     US_DIGITS = 6,
@@ -117,7 +117,8 @@ static bool parse_time(const char *text, int64_t *ret_ms)
     if (text[DAY_LEN] != ':' || text[14] != ':' || text[17] != ':' || text[20] != ' ' ||
         (text[21] != '+' && text[21] != '-') || !find_day(text, &day))
         return false;
-    int hour = two_digits(text + 12), minute = two_digits(text + 15), second = two_digits(text + 18);
+    int hour = two_digits(text + 12), minute = two_digits(text + 15),
+        second = two_digits(text + 18);
     int zone_hours = two_digits(text + 22), zone_minutes = two_digits(text + 24);
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 ||
         zone_hours < 0 || zone_hours > 23 || zone_minutes < 0 || zone_minutes > 59)

@@ -102,9 +102,9 @@ struct ps_lines {
     uint64_t bytes_read, bytes_total;
     struct ps_err failure; /* code 0: none yet */
     z_stream z;
-    size_t raw_at, raw_end;     /* unread in raw */
-    size_t text_at, text_end;   /* not yet handed out */
-    size_t text_searched;       /* no newline before this */
+    size_t raw_at, raw_end;   /* unread in raw */
+    size_t text_at, text_end; /* not yet handed out */
+    size_t text_searched;     /* no newline before this */
     unsigned char raw[RAW_BLOCK];
     char text[TEXT_BLOCK];
     char name[64]; /* for messages */

@@ -188,8 +188,8 @@ static bool prepare(EVP_MD_CTX *to, const EVP_MD *sha256, const uint8_t *secret,
     uint8_t block[SHA256_BLOCK];
     for (size_t i = 0; i < sizeof(block); i++)
         block[i] = pad ^ (i < PS_SECRET_BYTES ? secret[i] : 0);
-    bool ok = EVP_DigestInit_ex(to, sha256, NULL) == 1 &&
-              EVP_DigestUpdate(to, block, sizeof(block)) == 1;
+    bool ok =
+        EVP_DigestInit_ex(to, sha256, NULL) == 1 && EVP_DigestUpdate(to, block, sizeof(block)) == 1;
     OPENSSL_cleanse(block, sizeof(block));
     return ok;
 }
@@ -204,7 +204,8 @@ int ps_hasher_open(struct ps_hasher **ret, const uint8_t secret[PS_SECRET_BYTES]
     h->outer = EVP_MD_CTX_new();
     h->work = EVP_MD_CTX_new();
     if (h->sha256 == NULL || h->inner == NULL || h->outer == NULL || h->work == NULL ||
-        !prepare(h->inner, h->sha256, secret, 0x36) || !prepare(h->outer, h->sha256, secret, 0x5c)) {
+        !prepare(h->inner, h->sha256, secret, 0x36) ||
+        !prepare(h->outer, h->sha256, secret, 0x5c)) {
         ps_hasher_close(h);
         return ps_fail(e, PS_EIO, "hasher: libcrypto has no SHA-256");
     }

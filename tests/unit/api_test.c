@@ -150,7 +150,7 @@ static void test_broken_array(void **state)
     rig_post(rig, "");
     rig_expect(rig, 400, "\"empty_body\"");
     rig_post(rig, " \n ");
-    rig_expect(rig, 400, "\"accepted\":0");
+    rig_expect(rig, 400, "\"empty_body\"");
     rig_post(rig, "[]");
     rig_expect(rig, 400, "\"empty_body\"");
     assert_int_equal(rig_take_records(rig), 0);
@@ -176,8 +176,6 @@ static void test_body_limit(void **state)
     rig_expect(rig, 202, ACCEPTED(1));
     rig_ask(rig, "POST", "/api/events", "", text, RIG_BODY_LIMIT + 1);
     rig_expect(rig, 413, "larger than 65536 bytes");
-    rig_ask(rig, "POST", "/api/events", "Expect: 100-continue\r\n", "", 0);
-    rig_expect(rig, 400, "\"empty_body\"");
     size_t len = gzip(text, RIG_BODY_LIMIT + 1, packed, sizeof packed);
     rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len);
     rig_expect(rig, 413, "inflates to more than 65536 bytes");
@@ -216,7 +214,7 @@ static void test_body_limit_unannounced(void **state)
 static void test_guard(void **state)
 {
     static const char evil[] = "POST /api/events HTTP/1.1\r\nHost: evil.example:8787\r\n"
-                               "Content-Length: 43\r\n\r\n" EVENT("/evil");
+                               "Content-Length: 42\r\n\r\n" EVENT("/evil");
     struct rig *rig = *state;
     int fd = http_connect(ps_api_port(rig->api));
     http_send(fd, evil, sizeof evil - 1);
@@ -226,12 +224,12 @@ static void test_guard(void **state)
     http_read(fd, &rig->reply, 0);
     rig_expect(rig, 200, "\"status\":\"ok\"");
     close(fd);
-    rig_ask(rig, "POST", "/api/events", "Origin: http://evil.example\r\n", EVENT("/evil"), 43);
+    rig_ask(rig, "POST", "/api/events", "Origin: http://evil.example\r\n", EVENT("/evil"), 42);
     rig_expect(rig, 403, "\"origin_denied\"");
     rig_ask(rig, "POST", "/admin/dead-letters/replay", "Origin: null\r\n", "", 0);
     rig_expect(rig, 403, "\"origin_denied\"");
     assert_int_equal(rig_take_records(rig), 0);
-    rig_ask(rig, "POST", "/api/events", "Origin: http://localhost:8787\r\n", EVENT("/good"), 43);
+    rig_ask(rig, "POST", "/api/events", "Origin: http://localhost:8787\r\n", EVENT("/good"), 42);
     rig_expect(rig, 202, ACCEPTED(1));
 }
 

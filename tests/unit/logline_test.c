@@ -235,8 +235,8 @@ static void takes_what_a_cut_line_has(void **state)
 static void odd_users_do_not_hide_the_time(void **state)
 {
     (void)state;
-    struct ps_raw_event raw = parsed(
-        "2001:db8::1 - a b [c] [01/Jan/2025:00:00:00 +0000] \"GET /x HTTP/1.1\" 200 5");
+    struct ps_raw_event raw =
+        parsed("2001:db8::1 - a b [c] [01/Jan/2025:00:00:00 +0000] \"GET /x HTTP/1.1\" 200 5");
     check_text(raw.client_ip, "2001:db8::1");
     assert_int_equal(raw.timestamp_ms, INT64_C(1735689600000));
 }
@@ -350,8 +350,7 @@ static void identical_lines_count_each(void **state)
     struct ps_raw_event raw;
     (void)state;
     for (size_t i = 0; i < PS_COUNT_OF(ids); i++) {
-        assert_int_equal(
-            ps_logline_event(line, strlen(line), PS_STR("s"), seen, scratch, &raw), 0);
+        assert_int_equal(ps_logline_event(line, strlen(line), PS_STR("s"), seen, scratch, &raw), 0);
         ids[i] = raw.id_hash;
     }
     assert_int_not_equal(ids[0], ids[1]);
@@ -359,8 +358,7 @@ static void identical_lines_count_each(void **state)
     assert_int_not_equal(ids[0], ids[2]);
     ps_occurrences_reset(seen);
     for (size_t i = 0; i < PS_COUNT_OF(ids); i++) {
-        assert_int_equal(
-            ps_logline_event(line, strlen(line), PS_STR("s"), seen, scratch, &raw), 0);
+        assert_int_equal(ps_logline_event(line, strlen(line), PS_STR("s"), seen, scratch, &raw), 0);
         assert_int_equal(raw.id_hash, ids[i]);
     }
     ps_occurrences_close(seen);

@@ -1,0 +1,161 @@
+/* stats.c - the rows of path_stats_hourly.  SPDX-License-Identifier: MIT */
+#include "backend/sqlite/store.h"
+
+#include "base/check.h"
+#include "base/time.h"
+
+#include <string.h>
+
+#define COLUMNS                                                                                    \
+    "path, hour_bucket, requests, errors, sum_response_time, count_response_time,"                 \
+    " min_response_time, max_response_time, response_samples, sample_keys, ip_hashes,"             \
+    " latency_sketch, unique_ips_seen, unique_ips_estimate"
+
+static void bind_blob(sqlite3_stmt *q, int index, struct ps_str s)
+{
+    sqlite3_bind_blob(q, index, s.len == 0 ? "" : s.ptr, (int)s.len, SQLITE_STATIC);
+}
+
+static void bind_row(sqlite3_stmt *q, const struct ps_stat_row *row, const char *hour,
+                     int64_t now_ms)
+{
+    const struct ps_stat *stat = &row->stat;
+    const uint64_t counts[] = {stat->requests, stat->errors, stat->sum_us, stat->count_us};
+    ps_db_bind_str(q, 1, row->path);
+    sqlite3_bind_text(q, 2, hour, PS_HOUR_LEN, SQLITE_STATIC);
+    for (int i = 0; i < 4; i++)
+        sqlite3_bind_int64(q, 3 + i, (int64_t)counts[i]);
+    if (stat->count_us > 0) {
+        sqlite3_bind_int64(q, 7, (int64_t)stat->min_us);
+        sqlite3_bind_int64(q, 8, (int64_t)stat->max_us);
+    } else {
+        sqlite3_bind_null(q, 7);
+        sqlite3_bind_null(q, 8);
+    }
+    sqlite3_bind_text(q, 9, stat->samples.len == 0 ? "" : stat->samples.ptr, (int)stat->samples.len,
+                      SQLITE_STATIC);
+    bind_blob(q, 10, stat->sample_keys);
+    bind_blob(q, 11, stat->clients);
+    bind_blob(q, 12, stat->sketch);
+    sqlite3_bind_int64(q, 13, (int64_t)stat->unique_seen);
+    sqlite3_bind_int64(q, 14, (int64_t)stat->unique_estimate);
+    sqlite3_bind_int64(q, 15, now_ms);
+}
+
+static int write_rows(struct sqlite_store *s, const struct ps_stat_row *rows, size_t count,
+                      int64_t now_ms, struct ps_err *e)
+{
+    sqlite3_stmt *put = NULL, *drop = NULL;
+    int r = ps_db_prepare(
+        &s->db,
+        "INSERT INTO path_stats_hourly(" COLUMNS ", created_at, updated_at) VALUES"
+        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?15) ON CONFLICT (hour_bucket, path)"
+        " DO UPDATE SET requests = ?3, errors = ?4, sum_response_time = ?5, count_response_time ="
+        " ?6, min_response_time = ?7, max_response_time = ?8, response_samples = ?9, sample_keys ="
+        " ?10, ip_hashes = ?11, latency_sketch = ?12, unique_ips_seen = ?13, unique_ips_estimate ="
+        " ?14, updated_at = ?15",
+        &put, e);
+    if (r == 0)
+        r = ps_db_prepare(
+            &s->db, "DELETE FROM path_stats_hourly WHERE path = ?1 AND hour_bucket = ?2", &drop, e);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        char hour[PS_HOUR_LEN + 1];
+        ps_time_format_hour(hour, rows[i].hour);
+        if (rows[i].stat.requests == 0) {
+            ps_db_bind_str(drop, 1, rows[i].path);
+            sqlite3_bind_text(drop, 2, hour, PS_HOUR_LEN, SQLITE_STATIC);
+            r = ps_db_run(&s->db, drop, e);
+        } else {
+            bind_row(put, &rows[i], hour, now_ms);
+            r = ps_db_run(&s->db, put, e);
+        }
+    }
+    sqlite3_finalize(put);
+    sqlite3_finalize(drop);
+    return r;
+}
+
+int ps_sqlite_settle(struct ps_store *store, const struct ps_stat_row *rows, size_t count,
+                     uint32_t partition, uint64_t watermark, int64_t now_ms, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    PS_ASSERT(!s->frozen);
+    int r = ps_db_begin(&s->db, e);
+    if (r < 0)
+        return r;
+    r = write_rows(s, rows, count, now_ms, e);
+    if (r == 0)
+        r = ps_db_execf(&s->db, e,
+                        "UPDATE positions SET watermark = %lld WHERE partition = %u;"
+                        "DELETE FROM redo WHERE partition = %u AND next_position <= %lld",
+                        (long long)watermark, partition, partition, (long long)watermark);
+    return ps_db_end(&s->db, r, e);
+}
+
+static uint64_t column_u64(sqlite3_stmt *q, int column)
+{
+    return (uint64_t)sqlite3_column_int64(q, column);
+}
+
+static int hand_on(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, void *ctx,
+                   struct ps_err *e)
+{
+    struct ps_str hour = ps_db_column_str(q, 1);
+    struct ps_stat_row row = {
+        .path = ps_db_column_str(q, 0),
+        .stat = {.requests = column_u64(q, 2),
+                 .errors = column_u64(q, 3),
+                 .sum_us = column_u64(q, 4),
+                 .count_us = column_u64(q, 5),
+                 .min_us = column_u64(q, 6),
+                 .max_us = column_u64(q, 7),
+                 .samples = ps_db_column_str(q, 8),
+                 .sample_keys = ps_db_column_str(q, 9),
+                 .clients = ps_db_column_str(q, 10),
+                 .sketch = ps_db_column_str(q, 11),
+                 .unique_seen = column_u64(q, 12),
+                 .unique_estimate = column_u64(q, 13)},
+    };
+    (void)s;
+    if (!ps_time_parse_hour(hour.ptr, hour.len, &row.hour))
+        return ps_fail(e, PS_ECORRUPT, "sqlite: bad hour_bucket in path_stats_hourly");
+    return fn(ctx, &row);
+}
+
+/* Every hour that has a four-digit year; text order is time order. */
+static void clamp_hour(char to[PS_HOUR_LEN + 1], int32_t hour)
+{
+    int32_t last = ps_time_hour(PS_TIMESTAMP_MAX_MS);
+    ps_time_format_hour(to, hour < 0 ? 0 : hour > last ? last : hour);
+}
+
+int ps_sqlite_stats(struct ps_store *store, const struct ps_stats_query *query, ps_stat_fn *fn,
+                    void *ctx, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    sqlite3_stmt *q;
+    char from[PS_HOUR_LEN + 1], to[PS_HOUR_LEN + 1];
+    int r = ps_db_prepare(
+        &s->db,
+        query->path.ptr == NULL
+            ? "SELECT " COLUMNS " FROM path_stats_hourly WHERE hour_bucket BETWEEN ?1 AND ?2"
+              " ORDER BY hour_bucket, path"
+            : "SELECT " COLUMNS " FROM path_stats_hourly WHERE hour_bucket BETWEEN ?1 AND ?2"
+              " AND path = ?3 ORDER BY hour_bucket",
+        &q, e);
+    if (r < 0)
+        return r;
+    clamp_hour(from, query->from_hour);
+    clamp_hour(to, query->to_hour);
+    sqlite3_bind_text(q, 1, from, PS_HOUR_LEN, SQLITE_STATIC);
+    sqlite3_bind_text(q, 2, to, PS_HOUR_LEN, SQLITE_STATIC);
+    if (query->path.ptr != NULL)
+        ps_db_bind_str(q, 3, query->path);
+    int step = SQLITE_DONE;
+    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
+        r = hand_on(s, q, fn, ctx, e);
+    if (r == 0 && step != SQLITE_DONE)
+        r = ps_db_fail(&s->db, e, "path_stats_hourly");
+    sqlite3_finalize(q);
+    return r;
+}

@@ -1,0 +1,208 @@
+/* store.c - `ps_store_sqlite`: opening, positions, redo, reading events; the ops table.
+ *
+ * Layout and figures: docs/decisions/0002-sqlite-layout.md.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "backend/sqlite/store.h"
+
+#include "backend/registry.h"
+#include "base/check.h"
+#include "base/time.h"
+
+#include <stdlib.h>
+
+static const char *const migrations[] = {
+#include "migrations.inc"
+};
+
+static void close_store(struct ps_store *store)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    if (s->frozen)
+        sqlite3_exec(s->db.handle, "END", NULL, NULL, NULL);
+    ps_sqlite_forget_days(s);
+    ps_db_close(&s->db);
+    free(s->rows);
+    free(s);
+}
+
+static int open_store(struct ps_store **ret, const char *target, enum ps_store_mode mode,
+                      struct ps_err *e)
+{
+    struct sqlite_store *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return ps_fail(e, PS_ENOMEM, "sqlite: no memory");
+    int r = ps_db_open(&s->db, target, mode == PS_STORE_READ ? DB_READ : DB_WRITE, e);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    if (mode == PS_STORE_WRITE) {
+        s->rows = calloc(PS_BATCH_EVENTS_MAX, sizeof *s->rows);
+        r = s->rows == NULL ? ps_fail(e, PS_ENOMEM, "sqlite: no memory for a batch")
+                            : ps_db_migrate(&s->db, migrations, PS_COUNT_OF(migrations), e);
+        if (r == 0)
+            r = ps_batch_vtab_register(&s->db, &s->source, e);
+    }
+    if (r < 0) {
+        close_store(&s->base);
+        return r;
+    }
+    *ret = &s->base;
+    return 0;
+}
+
+static int read_position(struct ps_store *store, uint32_t partition, uint64_t *ret_position,
+                         uint64_t *ret_watermark, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    sqlite3_stmt *q;
+    int r = ps_db_prepare(&s->db, "SELECT position, watermark FROM positions WHERE partition = ?",
+                          &q, e);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(q, 1, partition);
+    int step = sqlite3_step(q);
+    if (step == SQLITE_ROW || step == SQLITE_DONE) {
+        *ret_position = step == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 0) : 0;
+        *ret_watermark = step == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 1) : 0;
+    } else {
+        r = ps_db_fail(&s->db, e, "positions");
+    }
+    sqlite3_finalize(q);
+    return r;
+}
+
+static int read_redo(struct ps_store *store, uint32_t partition, ps_redo_fn *fn, void *ctx,
+                     struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    sqlite3_stmt *q;
+    int r = ps_db_prepare(&s->db,
+                          "SELECT first_position, next_position, count, fresh FROM redo WHERE"
+                          " partition = ? ORDER BY first_position",
+                          &q, e);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(q, 1, partition);
+    int step = SQLITE_DONE;
+    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
+        struct ps_redo redo = {
+            .partition = partition,
+            .first_position = (uint64_t)sqlite3_column_int64(q, 0),
+            .next_position = (uint64_t)sqlite3_column_int64(q, 1),
+            .count = (size_t)sqlite3_column_int64(q, 2),
+            .fresh = sqlite3_column_blob(q, 3),
+        };
+        r = (size_t)sqlite3_column_bytes(q, 3) == (redo.count + 7) / 8
+                ? fn(ctx, &redo)
+                : ps_fail(e, PS_ECORRUPT, "sqlite: a redo record of the wrong length");
+    }
+    if (r == 0 && step != SQLITE_DONE)
+        r = ps_db_fail(&s->db, e, "redo");
+    sqlite3_finalize(q);
+    return r;
+}
+
+static int64_t column_or_absent(sqlite3_stmt *q, int column)
+{
+    return sqlite3_column_type(q, column) == SQLITE_NULL ? PS_ABSENT
+                                                         : sqlite3_column_int64(q, column);
+}
+
+static int hand_on(sqlite3_stmt *q, int32_t day, ps_event_fn *fn, void *ctx)
+{
+    struct ps_event event = {
+        .id = ps_db_column_str(q, 0),
+        .timestamp_ms = (int64_t)day * PS_MS_PER_DAY + sqlite3_column_int64(q, 1),
+        .path = ps_db_column_str(q, 2),
+        .method = ps_db_column_str(q, 3),
+        .status = (int32_t)column_or_absent(q, 4),
+        .response_us = column_or_absent(q, 5),
+        .client_hash = (uint64_t)sqlite3_column_int64(q, 6),
+        .has_client = sqlite3_column_type(q, 6) != SQLITE_NULL,
+        .user_agent = ps_db_column_str(q, 7),
+        .country = ps_db_column_str(q, 8),
+        .is_error = (int8_t)column_or_absent(q, 9),
+    };
+    if (event.status != PS_ABSENT)
+        event.is_error = event.status >= 400;
+    return fn(ctx, &event);
+}
+
+/* Dated ids begin with the 13 digits of their time, so a day that has no others is in time order by
+ * its primary key. */
+static int day_kind(struct sqlite_store *s, int32_t day, bool *ret_stored, bool *ret_foreign,
+                    struct ps_err *e)
+{
+    sqlite3_stmt *q;
+    int r = ps_db_prepare(&s->db, "SELECT has_foreign FROM days WHERE day = ?", &q, e);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int(q, 1, day);
+    int step = sqlite3_step(q);
+    *ret_stored = step == SQLITE_ROW;
+    *ret_foreign = *ret_stored && sqlite3_column_int(q, 0);
+    if (step != SQLITE_ROW && step != SQLITE_DONE)
+        r = ps_db_fail(&s->db, e, "days");
+    sqlite3_finalize(q);
+    return r;
+}
+
+int ps_sqlite_events(struct ps_store *store, int32_t day, enum ps_event_order order,
+                     ps_event_fn *fn, void *ctx, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    bool stored, foreign;
+    sqlite3_stmt *q;
+    char sql[512], name[9];
+    int r = day_kind(s, day, &stored, &foreign, e);
+    if (r < 0 || !stored)
+        return r;
+    ps_sqlite_day_name(name, day);
+    /* Times before 2001-09-09 have twelve digits: there the id's order is not the time's. */
+    bool sort = order == PS_ORDER_TIME && (foreign || day < 11574);
+    sqlite3_snprintf(sizeof sql, sql,
+                     "SELECT e.id, e.ts, p.word, m.word, e.status, e.response_us, e.client_hash,"
+                     " u.word, c.word, e.is_error FROM events_%s e LEFT JOIN words_%s p ON p.id ="
+                     " e.path LEFT JOIN words_%s m ON m.id = e.method LEFT JOIN words_%s u ON u.id"
+                     " = e.user_agent LEFT JOIN words_%s c ON c.id = e.country ORDER BY %s",
+                     name, name, name, name, name, sort ? "e.ts, e.id" : "e.id");
+    r = ps_db_prepare(&s->db, sql, &q, e);
+    if (r < 0)
+        return r;
+    int step = SQLITE_DONE;
+    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
+        r = hand_on(q, day, fn, ctx);
+    if (r == 0 && step != SQLITE_DONE)
+        r = ps_db_fail(&s->db, e, "events");
+    sqlite3_finalize(q);
+    return r;
+}
+
+static int freeze(struct ps_store *store, bool on, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    if (s->frozen == on)
+        return 0;
+    /* BEGIN alone takes no snapshot: the first read does. */
+    int r = ps_db_exec(&s->db, on ? "BEGIN; SELECT count(*) FROM positions" : "END", e);
+    if (r == 0)
+        s->frozen = on;
+    return r;
+}
+
+const struct ps_store_ops ps_store_sqlite = {
+    .name = "sqlite",
+    .open = open_store,
+    .close = close_store,
+    .apply = ps_sqlite_apply,
+    .settle = ps_sqlite_settle,
+    .position = read_position,
+    .redo = read_redo,
+    .stats = ps_sqlite_stats,
+    .events = ps_sqlite_events,
+    .days = ps_sqlite_days,
+    .freeze = freeze,
+};

@@ -1,0 +1,142 @@
+/* store.c - the store's front door; see store.h.  SPDX-License-Identifier: MIT */
+#include "port/store.h"
+
+#include "base/check.h"
+#include "base/time.h"
+
+#include <stdlib.h>
+
+int ps_store_open(const struct ps_store_ops *ops, struct ps_store **ret, const char *target,
+                  enum ps_store_mode mode, struct ps_err *e)
+{
+    PS_ASSERT(ops != NULL && target != NULL);
+    struct ps_store *s = NULL;
+    int r = ops->open(&s, target, mode, e);
+    if (r < 0)
+        return r;
+    s->ops = ops;
+    *ret = s;
+    return 0;
+}
+
+void ps_store_close(struct ps_store *s)
+{
+    if (s != NULL)
+        s->ops->close(s);
+}
+
+int ps_store_apply(struct ps_store *s, const struct ps_batch *b, struct ps_applied *ret,
+                   struct ps_err *e)
+{
+    PS_ASSERT(b->count == 0 || (b->events != NULL && b->order != NULL && ret->outcomes != NULL));
+    PS_ASSERT(b->first_position <= b->next_position);
+    if (b->count > PS_BATCH_EVENTS_MAX)
+        return ps_fail(e, PS_EINVAL, "store: a batch has at most %d events", PS_BATCH_EVENTS_MAX);
+    ret->fresh = ret->duplicates = ret->refused = 0;
+    int r = s->ops->apply(s, b, ret, e);
+    PS_ASSERT(r < 0 || ret->fresh + ret->duplicates + ret->refused == b->count);
+    return r;
+}
+
+int ps_store_settle(struct ps_store *s, const struct ps_stat_row *rows, size_t count,
+                    uint32_t partition, uint64_t watermark, int64_t now_ms, struct ps_err *e)
+{
+    PS_ASSERT(count == 0 || rows != NULL);
+    return s->ops->settle(s, rows, count, partition, watermark, now_ms, e);
+}
+
+int ps_store_position(struct ps_store *s, uint32_t partition, uint64_t *ret_position,
+                      uint64_t *ret_watermark, struct ps_err *e)
+{
+    int r = s->ops->position(s, partition, ret_position, ret_watermark, e);
+    PS_ASSERT(r < 0 || *ret_watermark <= *ret_position);
+    return r;
+}
+
+int ps_store_redo(struct ps_store *s, uint32_t partition, ps_redo_fn *fn, void *ctx,
+                  struct ps_err *e)
+{
+    return s->ops->redo(s, partition, fn, ctx, e);
+}
+
+int ps_store_stats(struct ps_store *s, const struct ps_stats_query *q, ps_stat_fn *fn, void *ctx,
+                   struct ps_err *e)
+{
+    return s->ops->stats(s, q, fn, ctx, e);
+}
+
+int ps_store_events(struct ps_store *s, int32_t day, enum ps_event_order order, ps_event_fn *fn,
+                    void *ctx, struct ps_err *e)
+{
+    return s->ops->events(s, day, order, fn, ctx, e);
+}
+
+int ps_store_days(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e)
+{
+    return s->ops->days(s, fn, ctx, e);
+}
+
+int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e)
+{
+    return s->ops->freeze(s, on, e);
+}
+
+const char *ps_day_state_name(enum ps_day_state state)
+{
+    static const char *const names[] = {"open",    "pending", "completed",
+                                        "cleaned", "failed",  "restored"};
+    PS_ASSERT((size_t)state < PS_COUNT_OF(names));
+    return names[state];
+}
+
+/* --- sorting a batch --- */
+
+static bool in_order(const struct ps_event *events, uint32_t i, uint32_t j)
+{
+    const struct ps_event *a = &events[i], *b = &events[j];
+    int32_t day_a = ps_time_day(a->timestamp_ms), day_b = ps_time_day(b->timestamp_ms);
+    if (day_a != day_b)
+        return day_a < day_b;
+    int c = ps_str_compare(a->id, b->id);
+    return c != 0 ? c < 0 : i < j;
+}
+
+static void merge_runs(const struct ps_event *events, const uint32_t *from, size_t low,
+                       size_t middle, size_t high, uint32_t *to)
+{
+    size_t a = low, b = middle;
+    for (size_t k = low; k < high; k++)
+        to[k] =
+            b == high || (a < middle && in_order(events, from[a], from[b])) ? from[a++] : from[b++];
+}
+
+/* Bottom-up merge sort; live traffic comes nearly sorted, so runs in order are only copied. */
+void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order)
+{
+    bool sorted = true;
+    for (size_t i = 0; i < count; i++) {
+        order[i] = (uint32_t)i;
+        sorted = sorted && (i == 0 || in_order(events, (uint32_t)i - 1, (uint32_t)i));
+    }
+    if (sorted)
+        return;
+    uint32_t *spare = malloc(count * sizeof *spare);
+    PS_ASSERT(spare != NULL); /* 256 KB at most: without it nothing else works either */
+    uint32_t *from = order, *to = spare;
+    for (size_t width = 1; width < count; width *= 2) {
+        for (size_t low = 0; low < count; low += 2 * width) {
+            size_t middle = low + width < count ? low + width : count;
+            size_t high = low + 2 * width < count ? low + 2 * width : count;
+            if (middle == high || in_order(events, from[middle - 1], from[middle]))
+                ps_copy(to + low, from + low, (high - low) * sizeof *to);
+            else
+                merge_runs(events, from, low, middle, high, to);
+        }
+        uint32_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != order)
+        ps_copy(order, from, count * sizeof *order);
+    free(spare);
+}
