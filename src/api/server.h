@@ -18,7 +18,8 @@
 
 enum {
     PS_API_CONNECTIONS_MAX = 2048,
-    PS_API_CONNECTION_BYTES = 64 * 1024, /* libmicrohttpd's memory for headers and reading ahead */
+    PS_API_CONNECTION_BYTES = 32 * 1024, /* for headers and reading ahead; libmicrohttpd clears it
+                                            for each request, so more costs time */
     PS_API_READ_BYTES = 16 * 1024,       /* by which its read buffer grows */
     PS_API_BACKLOG = 1024,
     PS_API_IDLE_S = 30,       /* a connection that says nothing for this long is closed */

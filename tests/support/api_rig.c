@@ -7,11 +7,14 @@
 
 #include "support/api_rig.h"
 
+#include "backend/mem/mem.h"
 #include "backend/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define TARGET "api-rig" /* one rig at a time */
 
 static int64_t rig_now_ms(struct ps_clock *c)
 {
@@ -80,9 +83,10 @@ static struct rig *make_rig(bool record_self)
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->synced, NULL);
     ps_records_init(&rig->records);
-    assert_int_equal(ps_queue_open(&ps_queue_mem, &rig->inner, "", PS_QUEUE_WRITE, &limits, &e), 0);
+    assert_int_equal(ps_queue_open(&ps_queue_mem, &rig->inner, TARGET, PS_QUEUE_WRITE, &limits, &e),
+                     0);
     gate_queue_init(&rig->gate, rig->inner);
-    assert_int_equal(ps_kv_open(&ps_kv_mem, &rig->kv, "", false, &e), 0);
+    assert_int_equal(ps_kv_open(&ps_kv_mem, &rig->kv, TARGET, false, &e), 0);
     assert_int_equal(ps_commit_open(&rig->commit, &rig->gate.queue, count_sync, rig, &e), 0);
     open_server(rig, record_self);
     return rig;
@@ -114,6 +118,7 @@ int rig_close(void **state)
     rig_stop(rig);
     ps_kv_close(rig->kv);
     ps_queue_close(rig->inner);
+    ps_mem_forget(TARGET);
     ps_records_done(&rig->records);
     free(rig);
     return 0;

@@ -89,6 +89,28 @@ static void test_many_wait_together(void **state)
     assert_int_equal(rig_take_records(rig), CLIENTS);
 }
 
+/* A client that is gone when its events are durable; others that leave in the middle of a body. */
+static void test_clients_leave(void **state)
+{
+    static const char half[] = "POST /api/events HTTP/1.1\r\nHost: localhost\r\n"
+                               "Content-Length: 60000\r\n\r\n{\"path\":";
+    struct rig *rig = *state;
+    int fd = http_connect(ps_api_port(rig->api));
+    gate_queue_hold(&rig->gate);
+    http_request(fd, "POST", "/api/events", "", EVENT("/x"), strlen(EVENT("/x")));
+    gate_queue_await(&rig->gate);
+    close(fd);
+    gate_queue_release(&rig->gate);
+    for (int i = 0; i < 20; i++) {
+        fd = http_connect(ps_api_port(rig->api));
+        http_send(fd, half, sizeof half - 1 - (size_t)i);
+        close(fd);
+    }
+    rig_post(rig, EVENT("/y"));
+    rig_expect(rig, 202, ACCEPTED(1));
+    expect_paths(rig, (const char *const[]){"/x", "/y"}, 2);
+}
+
 static size_t gzip(const char *text, size_t len, unsigned char *to, size_t cap)
 {
     z_stream z = {0};
@@ -294,6 +316,7 @@ int main(void)
         CASE(test_forms),
         CASE(test_answer_waits_for_sync),
         CASE(test_many_wait_together),
+        CASE(test_clients_leave),
         CASE(test_encodings),
         CASE(test_rejections),
         CASE(test_broken_array),

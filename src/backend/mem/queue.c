@@ -1,0 +1,308 @@
+/* queue.c - `ps_queue_mem`: an array of records under a lock; a position is a record's number.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "backend/mem/mem.h"
+#include "backend/registry.h"
+#include "base/check.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    uint8_t *bytes;
+    uint32_t len;
+};
+
+struct letter {
+    struct letter *next;
+    struct ps_dead_letter letter;
+    struct ps_buf text, bytes;
+};
+
+struct shared {
+    struct shared *next;
+    char *target;
+    struct entry *entries; /* of positions first .. first + count - 1 */
+    size_t count, cap;
+    uint64_t first, durable; /* durable: end of what is readable */
+    uint64_t bytes, dead_bytes, dead_count;
+    struct letter *letters; /* oldest first */
+};
+
+struct mem_queue {
+    struct ps_queue base;
+    struct shared *shared;
+    struct ps_queue_limits limits;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct shared *all;
+
+static struct shared *shared_of(struct ps_queue *q)
+{
+    return ((struct mem_queue *)q)->shared;
+}
+
+static int open_queue(struct ps_queue **ret, const char *target, enum ps_queue_mode mode,
+                      const struct ps_queue_limits *limits, struct ps_err *e)
+{
+    struct mem_queue *q = calloc(1, sizeof *q);
+    if (q == NULL)
+        return ps_fail(e, PS_ENOMEM, "queue: no memory");
+    pthread_mutex_lock(&lock);
+    struct shared *s = all;
+    while (s != NULL && strcmp(s->target, target) != 0)
+        s = s->next;
+    if (s == NULL && (s = calloc(1, sizeof *s)) != NULL) {
+        s->target = strdup(target);
+        s->next = all;
+        all = s;
+    } else if (s != NULL && mode == PS_QUEUE_WRITE) {
+        while (s->first + s->count > s->durable) { /* never synced: lost, as in a crash */
+            struct entry *last = &s->entries[--s->count];
+            s->bytes -= last->len;
+            free(last->bytes);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    q->shared = s;
+    q->limits = *limits;
+    *ret = &q->base;
+    return 0;
+}
+
+static void close_queue(struct ps_queue *q)
+{
+    free(q);
+}
+
+static int append(struct ps_queue *q, const struct ps_str *records, size_t count, struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += records[i].len;
+    pthread_mutex_lock(&lock);
+    if (s->bytes + bytes > ((struct mem_queue *)q)->limits.bytes_max) {
+        pthread_mutex_unlock(&lock);
+        return ps_fail(e, PS_EFULL, "queue: full");
+    }
+    if (s->count + count > s->cap) {
+        s->cap = (s->count + count) * 2;
+        s->entries = realloc(s->entries, s->cap * sizeof *s->entries);
+        PS_ASSERT(s->entries != NULL);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct entry entry = {malloc(records[i].len + 1), (uint32_t)records[i].len};
+        PS_ASSERT(entry.bytes != NULL);
+        ps_copy(entry.bytes, records[i].ptr, records[i].len);
+        s->entries[s->count++] = entry;
+    }
+    s->bytes += bytes;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+static int sync_queue(struct ps_queue *q, uint64_t *ret_end, struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    (void)e;
+    pthread_mutex_lock(&lock);
+    s->durable = s->first + s->count;
+    *ret_end = s->durable;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+static int reserve(struct ps_records *r, size_t n)
+{
+    if (n <= r->cap)
+        return 0;
+    struct ps_record *items = realloc(r->items, n * sizeof *items);
+    if (items == NULL)
+        return PS_ENOMEM;
+    r->items = items;
+    r->cap = n;
+    return 0;
+}
+
+static int copy_out(struct shared *s, uint64_t from, size_t n, struct ps_records *ret)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += s->entries[from - s->first + i].len;
+    ps_buf_clear(&ret->bytes);
+    if (reserve(ret, n) < 0 || ps_buf_reserve(&ret->bytes, bytes + 1) < 0)
+        return PS_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct entry *entry = &s->entries[from - s->first + i];
+        const uint8_t *at = (const uint8_t *)ret->bytes.ptr + ret->bytes.len;
+        ps_buf_append(&ret->bytes, entry->bytes, entry->len);
+        ret->items[i] = (struct ps_record){at, entry->len, from + i};
+    }
+    ret->count = n;
+    ret->next_position = from + n;
+    return 0;
+}
+
+static int read_queue(struct ps_queue *q, uint64_t from, size_t records_max, struct ps_records *ret,
+                      struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    int r = 0;
+    pthread_mutex_lock(&lock);
+    if (from == 0)
+        from = s->first;
+    if (from < s->first)
+        r = ps_fail(e, PS_ENOENT, "queue: %llu was trimmed", (unsigned long long)from);
+    else if (from < s->durable)
+        r = copy_out(s, from, s->durable - from < records_max ? s->durable - from : records_max,
+                     ret);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+static int trim(struct ps_queue *q, uint64_t before, struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    size_t n = 0;
+    (void)e;
+    pthread_mutex_lock(&lock);
+    for (; s->first + n < before && s->first + n < s->durable; n++) {
+        s->bytes -= s->entries[n].len;
+        free(s->entries[n].bytes);
+    }
+    memmove(s->entries, s->entries + n, (s->count - n) * (n > 0 ? sizeof *s->entries : 0));
+    s->first += n;
+    s->count -= n;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+static int bury(struct ps_queue *q, const struct ps_dead_letter *letters, size_t count,
+                struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    int r = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        struct letter **link = &s->letters;
+        while (*link != NULL && (*link)->letter.position != letters[i].position)
+            link = &(*link)->next;
+        if (*link != NULL)
+            continue;
+        size_t size = letters[i].text.len + letters[i].len;
+        if (s->dead_bytes + size > ((struct mem_queue *)q)->limits.dead_letter_bytes_max) {
+            r = ps_fail(e, PS_EFULL, "dead letters: full");
+            break;
+        }
+        struct letter *l = calloc(1, sizeof *l);
+        PS_ASSERT(l != NULL);
+        l->letter = letters[i];
+        ps_buf_init(&l->text, SIZE_MAX / 2);
+        ps_buf_init(&l->bytes, SIZE_MAX / 2);
+        ps_buf_append(&l->text, letters[i].text.ptr, letters[i].text.len);
+        ps_buf_append(&l->bytes, letters[i].bytes, letters[i].len);
+        l->letter.text = ps_buf_str(&l->text);
+        l->letter.bytes = (const uint8_t *)l->bytes.ptr;
+        *link = l;
+        s->dead_bytes += size;
+        s->dead_count++;
+    }
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+static int each_dead(struct ps_queue *q, ps_dead_fn *fn, void *ctx, struct ps_err *e)
+{
+    int r = 0;
+    (void)e;
+    pthread_mutex_lock(&lock);
+    for (struct letter *l = shared_of(q)->letters; l != NULL && r == 0; l = l->next)
+        r = fn(ctx, &l->letter);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+static void free_letter(struct letter *l)
+{
+    ps_buf_done(&l->text);
+    ps_buf_done(&l->bytes);
+    free(l);
+}
+
+static int unbury(struct ps_queue *q, uint64_t position, struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    pthread_mutex_lock(&lock);
+    struct letter **link = &s->letters;
+    while (*link != NULL && (*link)->letter.position != position)
+        link = &(*link)->next;
+    struct letter *l = *link;
+    if (l != NULL) {
+        *link = l->next;
+        s->dead_bytes -= l->letter.text.len + l->letter.len;
+        s->dead_count--;
+        free_letter(l);
+    }
+    pthread_mutex_unlock(&lock);
+    return l != NULL ? 0 : ps_fail(e, PS_ENOENT, "dead letters: there is none at that position");
+}
+
+static int info(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    (void)e;
+    pthread_mutex_lock(&lock);
+    *ret = (struct ps_queue_info){s->first,      s->durable,
+                                  s->bytes,      ((struct mem_queue *)q)->limits.bytes_max,
+                                  s->dead_count, s->dead_bytes};
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+void ps_mem_queue_forget(const char *target)
+{
+    pthread_mutex_lock(&lock);
+    for (struct shared **link = &all; *link != NULL; link = &(*link)->next) {
+        struct shared *s = *link;
+        if (strcmp(s->target, target) != 0)
+            continue;
+        *link = s->next;
+        for (size_t i = 0; i < s->count; i++)
+            free(s->entries[i].bytes);
+        while (s->letters != NULL) {
+            struct letter *l = s->letters;
+            s->letters = l->next;
+            free_letter(l);
+        }
+        free(s->entries);
+        free(s->target);
+        free(s);
+        break;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void ps_mem_forget(const char *target)
+{
+    ps_mem_store_forget(target);
+    ps_mem_queue_forget(target);
+    ps_mem_kv_forget(target);
+}
+
+const struct ps_queue_ops ps_queue_mem = {
+    .name = "mem",
+    .open = open_queue,
+    .close = close_queue,
+    .append = append,
+    .sync = sync_queue,
+    .read = read_queue,
+    .trim = trim,
+    .bury = bury,
+    .dead = each_dead,
+    .unbury = unbury,
+    .info = info,
+};

@@ -1,0 +1,630 @@
+/* sqlite_store_test.c - what the contract suite cannot ask: the file as others see it, several
+ * handles, and ids compared across days, held against the mem store.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "backend/mem/mem.h"
+#include "backend/registry.h"
+#include "base/buf.h"
+#include "base/time.h"
+#include "core/hash.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NOON INT64_C(1760529600000) /* 2025-10-15T12:00:00Z */
+enum { EVENTS_MAX = 65536, TEXT_MAX = 48, DAY = 20376 /* 2025-10-15 */ };
+
+struct world {
+    char folder[32], file[64];
+    struct ps_store *store;
+    uint64_t position;
+    /* the batch being made */
+    struct ps_event *events;
+    char (*ids)[TEXT_MAX], (*paths)[TEXT_MAX];
+    uint32_t *order;
+    uint8_t *outcomes;
+    size_t count;
+};
+
+static struct ps_store *open_or_fail(const char *file, enum ps_store_mode mode)
+{
+    struct ps_store *s;
+    struct ps_err e = {0};
+    if (ps_store_open(&ps_store_sqlite, &s, file, mode, &e) < 0)
+        fail_msg("%s", e.text);
+    return s;
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    strcpy(w->folder, "/tmp/pathstats-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    snprintf(w->file, sizeof w->file, "%s/events.db", w->folder);
+    w->store = open_or_fail(w->file, PS_STORE_WRITE);
+    w->events = calloc(EVENTS_MAX, sizeof *w->events);
+    w->ids = calloc(EVENTS_MAX, sizeof *w->ids);
+    w->paths = calloc(EVENTS_MAX, sizeof *w->paths);
+    w->order = calloc(EVENTS_MAX, sizeof *w->order);
+    w->outcomes = calloc(EVENTS_MAX, 1);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    ps_store_close(w->store);
+    for (size_t i = 0; i < 3; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s%s", w->file, suffixes[i]);
+        unlink(name);
+    }
+    assert_int_equal(rmdir(w->folder), 0); /* and nothing else was left there */
+    free(w->events);
+    free(w->ids);
+    free(w->paths);
+    free(w->order);
+    free(w->outcomes);
+    free(w);
+    return 0;
+}
+
+/* id NULL: a dated one, made of `number`. */
+static struct ps_event *add(struct world *w, const char *id, int64_t timestamp_ms, unsigned number)
+{
+    size_t i = w->count++;
+    struct ps_event *event = &w->events[i];
+    if (id != NULL)
+        snprintf(w->ids[i], TEXT_MAX, "%s", id);
+    else
+        snprintf(w->ids[i], TEXT_MAX, "%lld-%016x", (long long)timestamp_ms, number);
+    snprintf(w->paths[i], TEXT_MAX, "/p/%u", number);
+    *event = (struct ps_event){.id = {w->ids[i], strlen(w->ids[i])},
+                               .path = {w->paths[i], strlen(w->paths[i])},
+                               .timestamp_ms = timestamp_ms,
+                               .response_us = PS_ABSENT,
+                               .status = PS_ABSENT,
+                               .is_error = PS_ABSENT};
+    return event;
+}
+
+static struct ps_batch batch_of(struct world *w)
+{
+    ps_batch_sort(w->events, w->count, w->order);
+    return (struct ps_batch){.events = w->events,
+                             .count = w->count,
+                             .order = w->order,
+                             .first_position = w->position,
+                             .next_position = w->position + w->count};
+}
+
+/* Applies the batch and starts the next. */
+static struct ps_applied apply_to(struct world *w, struct ps_store *store)
+{
+    struct ps_batch b = batch_of(w);
+    struct ps_applied applied = {.outcomes = w->outcomes};
+    struct ps_err e = {0};
+    if (ps_store_apply(store, &b, &applied, &e) < 0)
+        fail_msg("apply: %s", e.text);
+    w->position = b.next_position;
+    w->count = 0;
+    return applied;
+}
+
+static int64_t number_of(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return n;
+}
+
+static void run_sql(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    char *error = NULL;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+        fail_msg("%s: %s", sql, error);
+    sqlite3_close(db);
+}
+
+/* --- the public schema --- */
+
+static int put_columns(void *ctx, int count, char **values, char **names)
+{
+    for (int i = 0; i < count; i++)
+        ps_buf_format(ctx, "%s=%s\n", names[i], values[i] != NULL ? values[i] : "NULL");
+    return 0;
+}
+
+static void expect_rows(const char *file, const char *sql, const char *expected)
+{
+    sqlite3 *db;
+    struct ps_buf text;
+    ps_buf_init(&text, 1 << 20);
+    ps_buf_text(&text, "");
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, put_columns, &text, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    ps_buf_append(&text, "", 1);
+    assert_string_equal(text.ptr, expected);
+    ps_buf_done(&text);
+}
+
+static void test_view_shows_public_columns(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 0);
+    struct ps_event *event = add(w, "full", NOON, 1);
+    event->method = PS_STR("GET");
+    event->user_agent = PS_STR("");
+    event->country = PS_STR("DE");
+    event->status = 404;
+    event->is_error = 1;
+    event->response_us = 1500;
+    event->has_client = true;
+    event->client_hash = UINT64_C(0xf00000000000000a);
+    add(w, "only", NOON + PS_MS_PER_DAY, 2)->is_error = 1;
+    apply_to(w, w->store);
+    expect_rows(w->file, "SELECT * FROM traffic_events WHERE event_date = '2025-10-15'",
+                "id=full\npath=/p/1\nmethod=GET\nstatus=404\nresponse_time=1.5\n"
+                "client_ip_hash=f00000000000000a\ntimestamp=1760529600000\n"
+                "event_date=2025-10-15\nuser_agent=\ncountry=DE\nis_error=1\n");
+    expect_rows(w->file, "SELECT * FROM traffic_events WHERE path = '/p/2'",
+                "id=only\npath=/p/2\nmethod=NULL\nstatus=NULL\nresponse_time=NULL\n"
+                "client_ip_hash=NULL\ntimestamp=1760616000000\n"
+                "event_date=2025-10-16\nuser_agent=NULL\ncountry=NULL\nis_error=1\n");
+    expect_rows(w->file, "SELECT DISTINCT is_error IS NULL AS has FROM traffic_events", "has=0\n");
+}
+
+static int keep_first(void *ctx, const struct ps_event *event)
+{
+    struct ps_event *to = ctx;
+    *to = *event;
+    to->id = to->path = PS_STR_NONE;
+    to->user_agent = event->user_agent.ptr == NULL ? PS_STR_NONE : PS_STR("x");
+    return PS_ESTOP;
+}
+
+static void test_absent_stays_absent(void **state)
+{
+    struct world *w = *state;
+    struct ps_event got;
+    add(w, NULL, NOON, 1);
+    apply_to(w, w->store);
+    assert_int_equal(ps_store_events(w->store, DAY, PS_ORDER_ANY, keep_first, &got, NULL),
+                     PS_ESTOP);
+    assert_int_equal(got.status, PS_ABSENT);
+    assert_int_equal(got.response_us, PS_ABSENT);
+    assert_int_equal(got.is_error, PS_ABSENT);
+    assert_false(got.has_client);
+    assert_null(got.method.ptr);
+    assert_null(got.user_agent.ptr);
+}
+
+/* SQLite takes 500 terms in a compound SELECT; the view has an arm a day. */
+static void test_view_over_600_days(void **state)
+{
+    struct world *w = *state;
+    for (unsigned i = 0; i < 600; i++)
+        add(w, NULL, NOON - i * PS_MS_PER_DAY, i);
+    assert_int_equal(apply_to(w, w->store).fresh, 600);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 600);
+    assert_int_equal(number_of(w->file, "SELECT count(DISTINCT path) FROM traffic_events"), 600);
+    assert_int_equal(
+        number_of(w->file, "SELECT count(*) FROM traffic_events WHERE event_date = '2025-10-14'"),
+        1);
+    add(w, NULL, NOON + PS_MS_PER_DAY, 7); /* the view is made anew */
+    apply_to(w, w->store);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 601);
+}
+
+/* I8 */
+static void test_days_have_a_maximum(void **state)
+{
+    struct world *w = *state;
+    /* Oldest last: who comes first in the queue gets in, not who is first in time. */
+    for (unsigned i = 0; i <= PS_STORE_DAYS_MAX; i++)
+        add(w, NULL, NOON - i * PS_MS_PER_DAY, i);
+    struct ps_applied applied = apply_to(w, w->store);
+    assert_int_equal(applied.fresh, PS_STORE_DAYS_MAX);
+    assert_int_equal(applied.refused, 1);
+    assert_int_equal(w->outcomes[PS_STORE_DAYS_MAX], PS_OUTCOME_TOO_MANY_DAYS);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), PS_STORE_DAYS_MAX);
+    add(w, NULL, NOON, 5000); /* known days still take events */
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+}
+
+/* --- ids --- */
+
+static int64_t random_time(unsigned random)
+{
+    return NOON + (random & 3) * PS_MS_PER_DAY + (random >> 2 & 1);
+}
+
+/* Few times, few numbers: most ids come again, under their own time, another's, or none. */
+static void add_random(struct world *w)
+{
+    char id[TEXT_MAX];
+    int64_t timestamp_ms = random_time((unsigned)rand());
+    unsigned number = (unsigned)rand() % 12, kind = (unsigned)rand() % 8;
+    snprintf(id, sizeof id, kind == 0 ? "foreign-%u" : "%u", number);
+    if (kind == 1 || kind == 2)
+        snprintf(id, sizeof id, "%lld-%016x", (long long)random_time((unsigned)rand()), number);
+    add(w, kind <= 2 ? id : NULL, timestamp_ms, number);
+}
+
+static int put_event(void *ctx, const struct ps_event *event)
+{
+    ps_buf_format(ctx, "%lld %.*s %.*s\n", (long long)event->timestamp_ms, (int)event->id.len,
+                  event->id.ptr, (int)event->path.len, event->path.ptr);
+    return 0;
+}
+
+static void expect_equal_events(struct ps_store *a, struct ps_store *b, int32_t day)
+{
+    struct ps_buf texts[2];
+    for (int i = 0; i < 2; i++) {
+        ps_buf_init(&texts[i], 1 << 24);
+        ps_buf_text(&texts[i], "");
+        assert_int_equal(
+            ps_store_events(i == 0 ? a : b, day, PS_ORDER_TIME, put_event, &texts[i], NULL), 0);
+        ps_buf_append(&texts[i], "", 1);
+    }
+    assert_string_equal(texts[0].ptr, texts[1].ptr);
+    ps_buf_done(&texts[0]);
+    ps_buf_done(&texts[1]);
+}
+
+/* I1, I6: the mem store compares every id with every other one. */
+static void test_ids_as_the_mem_store_has_them(void **state)
+{
+    struct world *w = *state;
+    uint8_t outcomes[64];
+    for (unsigned seed = 1; seed <= 60; seed++) {
+        struct ps_store *mem;
+        char file[80];
+        srand(seed);
+        snprintf(file, sizeof file, "%s-%u", w->file, seed);
+        struct ps_store *sqlite = open_or_fail(file, PS_STORE_WRITE);
+        assert_int_equal(ps_store_open(&ps_store_mem, &mem, "ids", PS_STORE_WRITE, NULL), 0);
+        w->position = 0;
+        for (int round = 0; round < 20; round++) {
+            size_t count = 1 + (size_t)rand() % 12;
+            for (size_t i = 0; i < count; i++)
+                add_random(w);
+            struct ps_batch b = batch_of(w);
+            struct ps_applied applied = {.outcomes = outcomes};
+            assert_int_equal(ps_store_apply(mem, &b, &applied, NULL), 0);
+            apply_to(w, sqlite);
+            assert_memory_equal(w->outcomes, outcomes, count);
+            if (round == 12) {
+                ps_mem_store_seal("ids", DAY + 1, PS_DAY_PENDING);
+                run_sql(file, "INSERT INTO archive_metadata (date, status)"
+                              " VALUES ('2025-10-16', 'pending')");
+            }
+        }
+        for (int32_t day = DAY; day < DAY + 4; day++)
+            expect_equal_events(sqlite, mem, day);
+        ps_store_close(sqlite);
+        ps_store_close(mem);
+        ps_mem_forget("ids");
+        unlink(file);
+    }
+}
+
+/* I1: the entry of foreign_ids may be another id's with the same hash. */
+static void test_colliding_hashes(void **state)
+{
+    struct world *w = *state;
+    char sql[128];
+    add(w, "first", NOON, 1);
+    apply_to(w, w->store);
+    snprintf(sql, sizeof sql, "UPDATE foreign_ids SET hash = %lld",
+             (long long)ps_hash64("second", 6, 0));
+    run_sql(w->file, sql);
+    add(w, "second", NOON + PS_MS_PER_DAY, 2);
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+    /* The entry names the day of the other one again. */
+    run_sql(w->file, "UPDATE foreign_ids SET day = 20376");
+    add(w, "second", NOON + 2 * PS_MS_PER_DAY, 2);
+    assert_int_equal(apply_to(w, w->store).duplicates, 1);
+}
+
+/* A day goes as a whole; what foreign_ids says of it is stale, and other handles notice. */
+static void test_dropped_day_is_forgotten(void **state)
+{
+    struct world *w = *state;
+    add(w, "gone", NOON, 1);
+    add(w, "stays", NOON + PS_MS_PER_DAY, 2);
+    apply_to(w, w->store);
+    run_sql(w->file, "BEGIN; DROP VIEW traffic_events; DROP TABLE events_20251015;"
+                     "DROP TABLE words_20251015; DELETE FROM days WHERE day = 20376;"
+                     "CREATE VIEW traffic_events AS SELECT 1; COMMIT");
+    add(w, "gone", NOON + PS_MS_PER_DAY, 1);
+    add(w, "stays", NOON, 2);
+    struct ps_applied applied = apply_to(w, w->store);
+    assert_int_equal(w->outcomes[0], PS_OUTCOME_NEW);
+    assert_int_equal(w->outcomes[1], PS_OUTCOME_DUPLICATE);
+    assert_int_equal(applied.fresh, 1);
+    add(w, "gone", NOON + PS_MS_PER_DAY + 5, 1);
+    assert_int_equal(apply_to(w, w->store).duplicates, 1);
+    /* Its words have new numbers now. */
+    add(w, NULL, NOON, 3);
+    apply_to(w, w->store);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events WHERE path = '/p/3'"),
+                     1);
+}
+
+/* --- transactions --- */
+
+static int refuse_commit(void *ctx, const uint8_t *outcomes, struct ps_err *e)
+{
+    (void)outcomes;
+    ++*(int *)ctx;
+    return ps_fail(e, PS_EIO, "not now");
+}
+
+/* I4: nothing of an aborted batch stays, not even in the memory of the words. */
+static void test_abort_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    int calls = 0;
+    run_sql(w->file,
+            "INSERT INTO archive_metadata (date, status) VALUES ('2025-10-14', 'cleaned')");
+    add(w, NULL, NOON, 0);
+    apply_to(w, w->store);
+    for (int with_days = 1; with_days >= 0; with_days--) {
+        add(w, NULL, NOON - PS_MS_PER_DAY, 1);
+        for (unsigned i = 2; with_days && i < 50; i++)
+            add(w, i % 2 ? NULL : w->ids[0], NOON + i * PS_MS_PER_DAY, i);
+        for (unsigned i = 50; i < 90; i++)
+            add(w, NULL, NOON, i);
+        struct ps_batch b = batch_of(w);
+        struct ps_applied applied = {.outcomes = w->outcomes};
+        b.refused = refuse_commit;
+        b.ctx = &calls;
+        assert_int_equal(ps_store_apply(w->store, &b, &applied, NULL), PS_EIO);
+        assert_int_equal(calls, 2 - with_days);
+        assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 1);
+        assert_int_equal(number_of(w->file, "SELECT count(*) FROM foreign_ids"), 0);
+        assert_int_equal(number_of(w->file, "SELECT count(*) FROM words_20251015"), 1);
+        assert_int_equal(number_of(w->file, "SELECT position FROM positions"), 1);
+        assert_int_equal(number_of(w->file, "SELECT count(*) FROM redo"), 1);
+        w->count = 0;
+    }
+    w->count = 0;
+    for (unsigned i = 89; i >= 50; i--)
+        add(w, NULL, NOON, i);
+    assert_int_equal(apply_to(w, w->store).fresh, 40);
+    assert_int_equal(number_of(w->file, "SELECT count(DISTINCT path) FROM traffic_events"), 41);
+}
+
+static int put_position(void *ctx, const struct ps_redo *redo)
+{
+    ps_buf_format(ctx, "%llx:%zu:%02x ", (unsigned long long)redo->next_position, redo->count,
+                  redo->fresh[0]);
+    return 0;
+}
+
+static void expect_redo(struct ps_store *s, const char *expected)
+{
+    struct ps_buf text;
+    ps_buf_init(&text, 4096);
+    ps_buf_text(&text, "");
+    assert_int_equal(ps_store_redo(s, 0, put_position, &text, NULL), 0);
+    ps_buf_append(&text, "", 1);
+    assert_string_equal(text.ptr, expected);
+    ps_buf_done(&text);
+}
+
+/* Positions are unsigned, SQLite's integers are not. */
+static void test_positions_past_the_sign(void **state)
+{
+    struct world *w = *state;
+    uint64_t position, watermark;
+    for (unsigned i = 0; i < 4; i++) {
+        w->position = UINT64_C(0x7ffffffffffffffe) + i;
+        add(w, NULL, NOON, i);
+        assert_int_equal(apply_to(w, w->store).fresh, 1);
+    }
+    expect_redo(w->store, "7fffffffffffffff:1:01 8000000000000000:1:01 8000000000000001:1:01 "
+                          "8000000000000002:1:01 ");
+    assert_int_equal(ps_store_settle(w->store, NULL, 0, 0, UINT64_C(1) << 63, 0, NULL), 0);
+    expect_redo(w->store, "8000000000000001:1:01 8000000000000002:1:01 ");
+    assert_int_equal(ps_store_position(w->store, 0, &position, &watermark, NULL), 0);
+    assert_true(position == UINT64_C(0x8000000000000002) && watermark == UINT64_C(1) << 63);
+    assert_int_equal(ps_store_settle(w->store, NULL, 0, 0, position + 1, 0, NULL), PS_EINVAL);
+}
+
+static void test_more_words_than_are_cached(void **state)
+{
+    struct world *w = *state;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < EVENTS_MAX; i++)
+            add(w, NULL, NOON, round * EVENTS_MAX + i);
+        assert_int_equal(apply_to(w, w->store).fresh, EVENTS_MAX);
+    }
+    add(w, NULL, NOON + 1, 0); /* a word from before the cache was emptied */
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM words_20251015"), 3 * EVENTS_MAX);
+    assert_int_equal(number_of(w->file,
+                               "SELECT count(*) FROM traffic_events WHERE path ="
+                               " printf('/p/%d', (SELECT sum((instr('0123456789abcdef',"
+                               " substr(traffic_events.id, 30 - value, 1)) - 1) << 4 * value) FROM"
+                               " json_each('[0,1,2,3,4,5,6,7]')))"),
+                     3 * EVENTS_MAX + 1);
+}
+
+/* --- several handles --- */
+
+static void test_handles_see_each_others_days(void **state)
+{
+    struct world *w = *state;
+    struct ps_store *other = open_or_fail(w->file, PS_STORE_WRITE);
+    for (unsigned i = 0; i < 6; i++) { /* each makes a day the other writes next */
+        add(w, NULL, NOON + i / 2 * PS_MS_PER_DAY, i);
+        add(w, i < 3 ? "once" : "1760529600007-misdated", NOON + i * PS_MS_PER_DAY, i);
+        assert_int_equal(apply_to(w, i % 2 ? other : w->store).fresh, i == 0 || i == 3 ? 2 : 1);
+    }
+    add(w, "1760529600007-misdated", NOON + 7, 9); /* dated here, and known to the other handle */
+    assert_int_equal(apply_to(w, w->store).duplicates, 1);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 8);
+    ps_store_close(other);
+}
+
+struct writer {
+    const char *file;
+    uint32_t partition;
+    size_t failed;
+};
+
+static void *write_often(void *arg)
+{
+    struct writer *writer = arg;
+    struct ps_store *s;
+    if (ps_store_open(&ps_store_sqlite, &s, writer->file, PS_STORE_WRITE, NULL) < 0) {
+        writer->failed++;
+        return NULL;
+    }
+    for (uint64_t i = 0; i < 200; i++) {
+        char id[TEXT_MAX];
+        struct ps_event event = {.path = PS_STR("/"), .status = 200, .timestamp_ms = NOON};
+        uint32_t order = 0;
+        uint8_t outcome;
+        event.id.len = (size_t)snprintf(id, sizeof id, "%lld-%u-%llu", (long long)NOON,
+                                        writer->partition, (unsigned long long)i);
+        event.id.ptr = id;
+        struct ps_batch b = {.events = &event,
+                             .count = 1,
+                             .order = &order,
+                             .partition = writer->partition,
+                             .first_position = i,
+                             .next_position = i + 1};
+        struct ps_applied applied = {.outcomes = &outcome};
+        writer->failed += ps_store_apply(s, &b, &applied, NULL) < 0 || applied.fresh != 1;
+    }
+    ps_store_close(s);
+    return NULL;
+}
+
+static void test_writers_of_one_process_wait(void **state)
+{
+    struct world *w = *state;
+    pthread_t threads[4];
+    struct writer writers[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        writers[i] = (struct writer){w->file, i, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_often, &writers[i]), 0);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writers[i].failed, 0);
+    }
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 800);
+}
+
+static int count_event(void *ctx, const struct ps_event *event)
+{
+    (void)event;
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+static void test_reader_beside_a_writer(void **state)
+{
+    struct world *w = *state;
+    size_t seen = 0;
+    struct ps_err e = {0};
+    add(w, NULL, NOON, 1);
+    apply_to(w, w->store);
+    struct ps_store *reader = open_or_fail(w->file, PS_STORE_READ);
+    assert_int_equal(ps_store_freeze(reader, true, &e), 0);
+    add(w, NULL, NOON, 2);
+    apply_to(w, w->store);
+    ps_store_events(reader, DAY, PS_ORDER_ANY, count_event, &seen, &e);
+    assert_int_equal(seen, 1);
+    assert_int_equal(ps_store_freeze(reader, false, &e), 0);
+    ps_store_events(reader, DAY, PS_ORDER_ANY, count_event, &seen, &e);
+    assert_int_equal(seen, 1 + 2);
+    assert_int_equal(ps_store_settle(reader, NULL, 0, 0, 0, 0, &e), PS_EDENIED);
+    ps_store_close(reader);
+}
+
+/* --- files that are not what they should be --- */
+
+static void test_refuses_other_files(void **state)
+{
+    struct world *w = *state;
+    struct ps_store *s = NULL;
+    struct ps_err e = {0};
+    char other[80];
+    snprintf(other, sizeof other, "%s/other.db", w->folder);
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, other, PS_STORE_READ, &e), PS_ENOENT);
+    assert_int_equal(access(other, F_OK), -1); /* asking does not make it */
+    run_sql(other, "CREATE TABLE a (b)");
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, other, PS_STORE_READ, &e), PS_EINVAL);
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, other, PS_STORE_WRITE, &e), PS_EINVAL);
+    assert_int_equal(number_of(other, "SELECT count(*) FROM sqlite_schema"), 1);
+    FILE *f = fopen(other, "w");
+    for (int i = 0; i < 1000; i++)
+        fputs("not a database\n", f);
+    fclose(f);
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, other, PS_STORE_WRITE, &e), PS_ECORRUPT);
+    unlink(other);
+    run_sql(w->file, "PRAGMA user_version = 1000");
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, w->file, PS_STORE_READ, &e), PS_EINVAL);
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, w->file, PS_STORE_WRITE, &e), PS_EINVAL);
+    assert_non_null(strstr(e.text, "newer"));
+    assert_null(s);
+}
+
+static void test_kv_and_store_do_not_share_a_file(void **state)
+{
+    struct world *w = *state;
+    struct ps_kv *kv = NULL;
+    assert_int_equal(ps_kv_open(&ps_kv_sqlite, &kv, w->file, false, NULL), PS_EINVAL);
+    assert_null(kv);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_view_shows_public_columns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_absent_stays_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_view_over_600_days, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_days_have_a_maximum, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ids_as_the_mem_store_has_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_colliding_hashes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dropped_day_is_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_abort_leaves_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_positions_past_the_sign, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_more_words_than_are_cached, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_handles_see_each_others_days, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_writers_of_one_process_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reader_beside_a_writer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refuses_other_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kv_and_store_do_not_share_a_file, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
