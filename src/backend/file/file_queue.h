@@ -1,0 +1,48 @@
+/* file_queue.h - the file queue from the inside: shared by its files.  SPDX-License-Identifier: MIT
+ */
+#ifndef PS_BACKEND_FILE_FILE_QUEUE_H
+#define PS_BACKEND_FILE_FILE_QUEUE_H
+
+#include "backend/file/dead.h"
+#include "backend/file/segment.h"
+
+#include <pthread.h>
+
+enum { SEGMENT_NAME_MAX = 32 };
+
+struct segment {
+    uint64_t base, end; /* end of the last one: see durable */
+};
+
+struct file_queue {
+    struct ps_queue base;
+    struct ps_queue_limits limits;
+    int dir;
+    bool writable;
+
+    int tail_fd;          /* the last segment */
+    uint64_t tail_base;   /* of the last segment */
+    uint64_t written;     /* position up to which frames are in the file */
+    struct ps_buf append; /* frames not yet in the file */
+    bool broken;          /* a sync failed: the state of the disk is unknown */
+
+    int read_fd; /* of the segment being read */
+    uint64_t read_base;
+
+    pthread_mutex_t lock;
+    struct segment *segments; /* by base, the last one is being appended to */
+    size_t count, cap;
+    uint64_t durable;
+    struct ps_dead dead;
+};
+
+void ps_file_name_segment(char to[SEGMENT_NAME_MAX], uint64_t base);
+/* What errno says: PS_EFULL when the disk is, else PS_EIO. */
+int ps_file_fail(struct ps_err *e, const char *what);
+int ps_file_add_segment(struct file_queue *q, uint64_t base, uint64_t end, struct ps_err *e);
+/* Makes the file of a new last segment, durably; it becomes the tail. */
+int ps_file_make_segment(struct file_queue *q, uint64_t base, struct ps_err *e);
+/* open.c: finds the segments, checks them, cuts a torn tail off when writable. */
+int ps_file_load(struct file_queue *q, struct ps_err *e);
+
+#endif

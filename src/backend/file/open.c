@@ -1,0 +1,197 @@
+/* open.c - what a file queue finds when it is opened: which segments, where the last one ends.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "backend/file/file_queue.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void ps_file_name_segment(char to[SEGMENT_NAME_MAX], uint64_t base)
+{
+    snprintf(to, SEGMENT_NAME_MAX, "%020" PRIu64 ".seg", base);
+}
+
+int ps_file_fail(struct ps_err *e, const char *what)
+{
+    int code = errno == ENOSPC || errno == EDQUOT ? PS_EFULL : PS_EIO;
+    return ps_fail(e, code, "queue: %s: %s", what, strerror(errno));
+}
+
+int ps_file_add_segment(struct file_queue *q, uint64_t base, uint64_t end, struct ps_err *e)
+{
+    if (q->count == q->cap) {
+        size_t cap = q->cap == 0 ? 16 : q->cap * 2;
+        struct segment *segments = realloc(q->segments, cap * sizeof *segments);
+        if (segments == NULL)
+            return ps_fail(e, PS_ENOMEM, "queue: no memory");
+        q->segments = segments;
+        q->cap = cap;
+    }
+    q->segments[q->count++] = (struct segment){base, end};
+    return 0;
+}
+
+static int compare_bases(const void *x, const void *y)
+{
+    const struct segment *a = x, *b = y;
+    return a->base < b->base ? -1 : a->base > b->base;
+}
+
+static int list_segments(struct file_queue *q, struct ps_err *e)
+{
+    int fd = dup(q->dir), r = 0;
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL)
+        return ps_file_fail(e, "list");
+    rewinddir(d);
+    for (struct dirent *entry; r == 0 && (entry = readdir(d)) != NULL;) {
+        uint64_t base;
+        int n = 0;
+        if (sscanf(entry->d_name, "%20" SCNu64 ".seg%n", &base, &n) == 1 && n == 24 &&
+            entry->d_name[n] == '\0')
+            r = ps_file_add_segment(q, base, 0, e);
+    }
+    closedir(d);
+    if (q->count > 0)
+        qsort(q->segments, q->count, sizeof *q->segments, compare_bases);
+    return r;
+}
+
+/* Where whole frames end; *ret_broken when a frame there is not merely cut short. */
+static size_t scan_frames(const uint8_t *bytes, size_t len)
+{
+    struct ps_frame frame;
+    size_t at = PS_SEGMENT_HEADER_BYTES;
+    while (at < len && ps_frame_next(bytes, len, &at, &frame) == 1)
+        continue;
+    return at;
+}
+
+static int examine(struct file_queue *q, const char *name, struct segment *s, const uint8_t *bytes,
+                   size_t len, struct ps_err *e)
+{
+    uint64_t base;
+    if (!ps_segment_parse_header(bytes, len, &base) || base != s->base)
+        return len < PS_SEGMENT_HEADER_BYTES && q->writable
+                   ? 1 /* made, and crashed before its header was written */
+                   : ps_fail(e, PS_ECORRUPT, "queue: %s does not begin like a segment", name);
+    size_t at = scan_frames(bytes, len);
+    s->end = s->base + at;
+    if (at < len && ps_segment_find_marks(bytes + at, len - at) > s->end)
+        return ps_fail(e, PS_ECORRUPT,
+                       "queue: %s is damaged at byte %zu, and acknowledged events follow: restore "
+                       "the file, or move it away to go on without them",
+                       name, at);
+    return 0;
+}
+
+/* Fills in the end of the last segment. 1: it has no header yet. */
+static int scan_last(struct file_queue *q, struct ps_err *e)
+{
+    struct segment *s = &q->segments[q->count - 1];
+    char name[SEGMENT_NAME_MAX];
+    struct stat st;
+    ps_file_name_segment(name, s->base);
+    int fd = openat(q->dir, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        int r = ps_file_fail(e, name);
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    size_t len = (size_t)st.st_size;
+    void *bytes = len == 0 ? NULL : mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+    int r = bytes == MAP_FAILED ? ps_file_fail(e, name) : examine(q, name, s, bytes, len, e);
+    if (bytes != NULL && bytes != MAP_FAILED)
+        munmap(bytes, len);
+    close(fd);
+    return r;
+}
+
+static int check_chain(const struct file_queue *q, struct ps_err *e)
+{
+    for (size_t i = 0; i + 1 < q->count; i++) {
+        char name[SEGMENT_NAME_MAX];
+        struct stat st;
+        ps_file_name_segment(name, q->segments[i].base);
+        if (fstatat(q->dir, name, &st, 0) < 0)
+            return ps_file_fail(e, name);
+        if (q->segments[i].base + (uint64_t)st.st_size != q->segments[i + 1].base)
+            return ps_fail(e, PS_ECORRUPT,
+                           "queue: after %s a segment is missing or it was cut: restore the folder",
+                           name);
+        q->segments[i].end = q->segments[i + 1].base;
+    }
+    return 0;
+}
+
+int ps_file_make_segment(struct file_queue *q, uint64_t base, struct ps_err *e)
+{
+    char name[SEGMENT_NAME_MAX];
+    uint8_t header[PS_SEGMENT_HEADER_BYTES];
+    ps_file_name_segment(name, base);
+    ps_segment_header(header, base);
+    int fd = openat(q->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return ps_file_fail(e, name);
+    if (pwrite(fd, header, sizeof header, 0) != sizeof header || fdatasync(fd) < 0 ||
+        fsync(q->dir) < 0) {
+        int r = ps_file_fail(e, name);
+        unlinkat(q->dir, name, 0);
+        close(fd);
+        return r;
+    }
+    if (q->tail_fd >= 0)
+        close(q->tail_fd);
+    q->tail_fd = fd;
+    q->tail_base = base;
+    q->written = base + sizeof header;
+    return 0;
+}
+
+static int open_tail(struct file_queue *q, struct ps_err *e)
+{
+    struct segment *s = &q->segments[q->count - 1];
+    char name[SEGMENT_NAME_MAX];
+    ps_file_name_segment(name, s->base);
+    q->tail_fd = openat(q->dir, name, O_RDWR | O_CLOEXEC);
+    if (q->tail_fd < 0 || ftruncate(q->tail_fd, (off_t)(s->end - s->base)) < 0 ||
+        fdatasync(q->tail_fd) < 0)
+        return ps_file_fail(e, name);
+    q->tail_base = s->base;
+    q->written = s->end;
+    return 0;
+}
+
+int ps_file_load(struct file_queue *q, struct ps_err *e)
+{
+    int r = list_segments(q, e);
+    if (r == 0 && q->count > 0)
+        r = scan_last(q, e);
+    if (r == 1) {
+        uint64_t base = q->segments[--q->count].base;
+        r = ps_file_make_segment(q, base, e);
+        if (r == 0)
+            r = ps_file_add_segment(q, base, q->written, e);
+    } else if (r == 0 && q->count > 0 && q->writable) {
+        r = open_tail(q, e);
+    } else if (r == 0 && q->writable) {
+        r = ps_file_make_segment(q, 0, e);
+        if (r == 0)
+            r = ps_file_add_segment(q, 0, q->written, e);
+    }
+    if (r == 0)
+        r = check_chain(q, e);
+    if (r == 0 && q->count > 0)
+        q->durable = q->segments[q->count - 1].end;
+    return r;
+}
