@@ -20,7 +20,7 @@ MAIN    := src/cli/main.c
 SRC     := $(filter-out $(MAIN),$(wildcard src/*/*.c src/*/*/*.c))
 OBJ     := $(SRC:%.c=$(BUILD)/%.o)
 SQL_INC := $(BUILD)/gen/migrations.inc
-TESTS   := $(wildcard tests/unit/*_test.c tests/contract/*_test.c tests/sim/*_test.c tests/fault/*_test.c)
+TESTS   := $(wildcard tests/unit/*_test.c tests/contract/*_test.c tests/sim/*_test.c tests/fault/*_test.c tests/cases/*_test.c)
 TESTBIN := $(TESTS:%.c=$(BUILD)/%)
 FUZZ    := $(wildcard tests/fuzz/*_fuzz.c)
 
@@ -59,6 +59,9 @@ $(BUILD)/%.o: %.c
 $(BUILD)/tests/%_test: tests/%_test.c $(wildcard tests/support/*.c) $(BUILD)/libpathstats.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libpathstats.a -lcmocka -ljansson $(LIBS)
+
+# The runner of tests/cases is a source of its own, because WebAssembly gets it too.
+$(BUILD)/tests/cases/cases_test: $(filter-out %_test.c %wasm.c,$(wildcard tests/cases/*.c))
 
 test: deps-test check-rooms $(BUILD)/pathstats $(TESTBIN)
 	BUILD=$(BUILD) tools/run_tests.sh light

@@ -187,10 +187,36 @@ static int unpack_sketch(const struct ps_stat *stat, const struct ps_alloc *allo
         if (r < 0)
             return r;
         ps_sketch_put(s, (uint32_t)bucket, count);
+        if (count > stat->count_us - total)
+            return PS_ECORRUPT;
         total += count;
     }
     uint64_t expected = stat->count_us > PS_SAMPLE_MAX ? stat->count_us : 0;
     return total == expected ? 0 : PS_ECORRUPT;
+}
+
+/* Merging places its window by min and max, so they must be those of what is held. */
+static bool bounds_hold(const struct ps_aggregate *a)
+{
+    uint64_t min = UINT64_MAX, max = 0;
+    uint32_t low = 0, high = a->sketch.len;
+    if (a->count_us == 0)
+        return a->min_us == 0 && a->max_us == 0 && a->sum_us == 0;
+    if (a->min_us > a->max_us || a->max_us > (uint64_t)PS_RESPONSE_US_MAX)
+        return false;
+    for (uint32_t i = 0; i < a->sample.len; i++) {
+        min = a->sample.items[i].us < min ? a->sample.items[i].us : min;
+        max = a->sample.items[i].us > max ? a->sample.items[i].us : max;
+    }
+    if (a->count_us <= PS_SAMPLE_MAX)
+        return min == a->min_us && max == a->max_us;
+    while (a->sketch.counts[low] == 0)
+        low++;
+    while (a->sketch.counts[high - 1] == 0)
+        high--;
+    return ps_sketch_bucket(a->min_us) == a->sketch.first + low &&
+           ps_sketch_bucket(a->max_us) == a->sketch.first + high - 1 && min >= a->min_us &&
+           max <= a->max_us;
 }
 
 int ps_aggregate_unpack(const struct ps_stat *stat, const struct ps_alloc *alloc,
@@ -215,6 +241,8 @@ int ps_aggregate_unpack(const struct ps_stat *stat, const struct ps_alloc *alloc
         r = PS_ECORRUPT;
     if (r == 0)
         r = unpack_sketch(stat, alloc, &a.sketch);
+    if (r == 0 && !bounds_hold(&a))
+        r = PS_ECORRUPT;
     if (r < 0) {
         ps_aggregate_done(&a, alloc);
         ps_aggregate_init(ret);

@@ -179,6 +179,8 @@ int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e)
     int r = a->recovered ? 0 : recover(a, e);
     if (r == 0)
         r = ps_queue_read(a->config.queue, a->position, a->config.batch_events, &a->records, e);
+    if (r == 0 && a->records.count == 0)
+        a->counters.reached = a->records.next_position;
     if (r < 0 || a->records.count == 0)
         return r;
     a->recovered = false; /* until the batch is applied and counted */

@@ -183,7 +183,7 @@ static int find_entry(struct ps_cache *c, int32_t hour, struct ps_str path, uint
             return ps_fail(e, PS_ENOMEM, "cache: no memory for an aggregate");
         if (may_have_row) {
             struct row_load load = {.alloc = &c->map.alloc, .into = &entry->aggregate};
-            struct ps_stats_query q = {hour, hour, path};
+            struct ps_stats_query q = {.from_hour = hour, .to_hour = hour, .path = path};
             int r = ps_store_stats(c->store, &q, load_row, &load, e);
             if (r < 0)
                 return r;

@@ -7,8 +7,9 @@
  * Dead letters are records that could not be stored, with reason, text and time. Each has the key
  * (position): burying the same position twice keeps one.
  *
- * Threads: one thread appends and syncs, one reads and trims, any may bury or ask for info.
- * Errors: PS_EFULL the limit is reached (answer 503); PS_EIO; PS_ECORRUPT.
+ * Threads: one thread appends and syncs, one reads and trims; any may bury, unbury, list the dead
+ * or ask for info. The callback of ps_queue_dead must not use the queue. Errors: PS_EFULL the limit
+ * is reached (answer 503); PS_EIO; PS_ECORRUPT.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -101,8 +102,8 @@ int ps_queue_append(struct ps_queue *q, const struct ps_str *records, size_t cou
  * queue refuses further appends: the state of the disk is unknown. */
 int ps_queue_sync(struct ps_queue *q, uint64_t *ret_end, struct ps_err *e);
 /* Up to records_max durable records from position `from`, which came from a read, info or 0. Count
- * 0 at the end. `from` before the oldest kept record reads from the oldest (0 only), else
- * PS_ENOENT. */
+ * 0 at the end: next_position is then the end itself. `from` before the oldest kept record reads
+ * from the oldest (0 only), else PS_ENOENT. */
 int ps_queue_read(struct ps_queue *q, uint64_t from, size_t records_max, struct ps_records *ret,
                   struct ps_err *e);
 /* Records before `before` may be forgotten. */

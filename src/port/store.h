@@ -79,6 +79,7 @@ struct ps_redo {
 struct ps_stats_query {
     int32_t from_hour, to_hour; /* both inclusive */
     struct ps_str path;         /* absent: every path */
+    bool brief;                 /* counts alone are wanted: packed summaries may be absent */
 };
 
 enum ps_day_state {

@@ -210,12 +210,14 @@ static int sync_queue(struct ps_queue *queue, uint64_t *ret_end, struct ps_err *
 
 /* --- reading --- */
 
-/* The segment that holds `from`, and where its durable part ends. 0: nothing there yet. */
+/* The segment that holds `from`, and where its durable part ends. 0: nothing there yet, and
+ * *ret_end is where the queue ends. */
 static int find_segment(struct file_queue *q, uint64_t *from, uint64_t *ret_base, uint64_t *ret_end,
                         struct ps_err *e)
 {
     int found = 0;
     pthread_mutex_lock(&q->lock);
+    *ret_end = q->durable;
     if (q->count > 0 && *from == 0)
         *from = q->segments[0].base;
     if (q->count > 0 && *from < q->segments[0].base)
@@ -320,22 +322,26 @@ static int read_queue(struct ps_queue *queue, uint64_t from, size_t records_max,
 {
     struct file_queue *q = file_of(queue);
     uint64_t base = 0, end = 0;
-    int r;
-    ps_buf_clear(&ret->bytes);
-    while (ret->count == 0 && (r = find_segment(q, &from, &base, &end, e)) != 0) {
-        if (r == 1)
-            r = open_segment(q, base, e);
+    int r = 0;
+    while (ret->count == 0) { /* a segment may end with a mark alone */
+        ps_buf_clear(&ret->bytes);
+        int found = find_segment(q, &from, &base, &end, e);
+        if (found <= 0) {
+            ret->next_position = from > end ? from : end;
+            return found;
+        }
+        r = open_segment(q, base, e);
         if (r == 0 && from == base)
             from += PS_SEGMENT_HEADER_BYTES;
-        if (r == 0)
+        if (r == 0 && from < end)
             r = read_frames(q, from, end, records_max, ret, e);
+        else
+            ret->next_position = from;
         if (r < 0) {
             ret->count = 0;
             return r;
         }
-        from = ret->next_position; /* a segment may end with a mark alone */
-        if (ret->count == 0)
-            ps_buf_clear(&ret->bytes);
+        from = ret->next_position;
     }
     return 0;
 }

@@ -160,6 +160,8 @@ static int read_queue(struct ps_queue *q, uint64_t from, size_t records_max, str
     else if (from < s->durable)
         r = copy_out(s, from, s->durable - from < records_max ? s->durable - from : records_max,
                      ret);
+    else
+        ret->next_position = from > s->durable ? from : s->durable;
     pthread_mutex_unlock(&lock);
     return r;
 }

@@ -129,33 +129,73 @@ static void clamp_hour(char to[PS_HOUR_LEN + 1], int32_t hour)
     ps_time_format_hour(to, hour < 0 ? 0 : hour > last ? last : hour);
 }
 
-int ps_sqlite_stats(struct ps_store *store, const struct ps_stats_query *query, ps_stat_fn *fn,
-                    void *ctx, struct ps_err *e)
+/* The same shape without the summaries: SQLite then leaves their pages alone. */
+#define BRIEF_COLUMNS                                                                              \
+    "path, hour_bucket, requests, errors, sum_response_time, count_response_time,"                 \
+    " min_response_time, max_response_time, NULL, NULL, NULL, NULL, unique_ips_seen,"              \
+    " unique_ips_estimate"
+
+static int step_rows(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, void *ctx,
+                     struct ps_err *e)
 {
-    struct sqlite_store *s = sqlite_of(store);
-    sqlite3_stmt *q;
-    char from[PS_HOUR_LEN + 1], to[PS_HOUR_LEN + 1];
-    int r = ps_db_prepare(
-        &s->db,
-        query->path.ptr == NULL
-            ? "SELECT " COLUMNS " FROM path_stats_hourly WHERE hour_bucket BETWEEN ?1 AND ?2"
-              " ORDER BY hour_bucket, path"
-            : "SELECT " COLUMNS " FROM path_stats_hourly WHERE hour_bucket BETWEEN ?1 AND ?2"
-              " AND path = ?3 ORDER BY hour_bucket",
-        &q, e);
-    if (r < 0)
-        return r;
-    clamp_hour(from, query->from_hour);
-    clamp_hour(to, query->to_hour);
-    sqlite3_bind_text(q, 1, from, PS_HOUR_LEN, SQLITE_STATIC);
-    sqlite3_bind_text(q, 2, to, PS_HOUR_LEN, SQLITE_STATIC);
-    if (query->path.ptr != NULL)
-        ps_db_bind_str(q, 3, query->path);
-    int step = SQLITE_DONE;
+    int r = 0, step = SQLITE_DONE;
     while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
         r = hand_on(s, q, fn, ctx, e);
     if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "path_stats_hourly");
+    sqlite3_reset(q);
+    return r;
+}
+
+static int step_range(struct sqlite_store *s, sqlite3_stmt *q, int32_t from_hour, int32_t to_hour,
+                      ps_stat_fn *fn, void *ctx, struct ps_err *e)
+{
+    char from[PS_HOUR_LEN + 1], to[PS_HOUR_LEN + 1];
+    clamp_hour(from, from_hour);
+    clamp_hour(to, to_hour);
+    sqlite3_bind_text(q, 1, from, PS_HOUR_LEN, SQLITE_STATIC);
+    sqlite3_bind_text(q, 2, to, PS_HOUR_LEN, SQLITE_STATIC);
+    return step_rows(s, q, fn, ctx, e);
+}
+
+/* The index begins with the hour, so one path in some hours is a look-up an hour; over years it is
+ * a walk. */
+enum { HOURS_LOOKED_UP_MAX = 400 * 24 };
+
+static bool is_looked_up(const struct ps_stats_query *query)
+{
+    return query->path.ptr != NULL &&
+           (int64_t)query->to_hour - query->from_hour <= HOURS_LOOKED_UP_MAX;
+}
+
+static int step_hours(struct sqlite_store *s, sqlite3_stmt *q, const struct ps_stats_query *query,
+                      ps_stat_fn *fn, void *ctx, struct ps_err *e)
+{
+    int r = 0;
+    for (int32_t hour = query->from_hour; r == 0 && hour <= query->to_hour; hour++)
+        r = step_range(s, q, hour, hour, fn, ctx, e);
+    return r;
+}
+
+int ps_sqlite_stats(struct ps_store *store, const struct ps_stats_query *query, ps_stat_fn *fn,
+                    void *ctx, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    const char *where = query->path.ptr == NULL ? "hour_bucket BETWEEN ?1 AND ?2"
+                        : is_looked_up(query)   ? "hour_bucket = ?1 AND path = ?3"
+                                                : "hour_bucket BETWEEN ?1 AND ?2 AND path = ?3";
+    sqlite3_stmt *q;
+    char sql[512];
+    sqlite3_snprintf(sizeof sql, sql,
+                     "SELECT %s FROM path_stats_hourly WHERE %s ORDER BY hour_bucket, path",
+                     query->brief ? BRIEF_COLUMNS : COLUMNS, where);
+    int r = ps_db_prepare(&s->db, sql, &q, e);
+    if (r < 0)
+        return r;
+    if (query->path.ptr != NULL)
+        ps_db_bind_str(q, 3, query->path);
+    r = is_looked_up(query) ? step_hours(s, q, query, fn, ctx, e)
+                            : step_range(s, q, query->from_hour, query->to_hour, fn, ctx, e);
     sqlite3_finalize(q);
     return r;
 }

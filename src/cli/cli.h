@@ -1,0 +1,80 @@
+/* cli.h - what the commands share. A command returns its exit code.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_CLI_CLI_H
+#define PS_CLI_CLI_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "config/options.h"
+#include "daemon/datadir.h"
+#include "port/store.h"
+
+enum {
+    PS_EXIT_OK = 0,
+    PS_EXIT_FAILED = 1,
+    PS_EXIT_DIFFERS = 2, /* the audit found differences; the import refused lines */
+    PS_EXIT_IN_USE = 3,  /* another process has the data directory */
+    PS_EXIT_USAGE = 64,  /* as in sysexits.h */
+    PS_OUTPUT_MAX = 256 * 1024 * 1024,
+};
+
+struct ps_cli {
+    struct ps_config config;
+    int argc; /* what the option table did not know */
+    char **argv;
+};
+
+typedef int ps_command_fn(struct ps_cli *c);
+ps_command_fn ps_cmd_serve, ps_cmd_import, ps_cmd_top, ps_cmd_show, ps_cmd_verify,
+    ps_cmd_dead_letters, ps_cmd_config, ps_cmd_version;
+
+/* --- arguments. Each takes what it finds out of argv. --- */
+
+/* --name VALUE or --name=VALUE. 1 found, 0 not there, PS_EINVAL without a value. */
+int ps_cli_option(struct ps_cli *c, const char *name, const char **ret, struct ps_err *e);
+int ps_cli_number(struct ps_cli *c, const char *name, int64_t min, int64_t max, int64_t *ret,
+                  struct ps_err *e);
+/* What is left must be at least min and at most max words, none of them an option. */
+int ps_cli_words(struct ps_cli *c, int min, int max, const char *usage, struct ps_err *e);
+
+/* --- output --- */
+
+/* Prints "pathstats: text" and returns the exit code that goes with it. */
+int ps_cli_fail(const struct ps_err *e);
+/* Writes and frees the buffer, with a newline. */
+int ps_cli_print(struct ps_buf *out);
+bool ps_cli_color(void);
+/* "1,234,567"; the buffer is the caller's. */
+const char *ps_cli_count(char to[32], uint64_t n);
+/* Microseconds for people: "8.4 ms", "1.25 s"; "-" for none. */
+const char *ps_cli_time(char to[32], bool has, uint64_t us);
+const char *ps_cli_bytes(char to[32], uint64_t bytes);
+
+/* A bar on standard error, only on a terminal, at most ten times a second. */
+struct ps_progress {
+    const char *what;
+    int64_t started_us, shown_us;
+    bool on;
+};
+void ps_progress_start(struct ps_progress *p, const char *what, bool wanted);
+/* `total` 0: unknown. `note` may be NULL. */
+void ps_progress_show(struct ps_progress *p, uint64_t done, uint64_t total, const char *note);
+void ps_progress_end(struct ps_progress *p);
+
+/* --- data --- */
+
+/* Opens the database of the data directory for reading, beside a daemon or not. */
+int ps_cli_open_store(struct ps_cli *c, struct ps_datadir *dir, struct ps_store **ret,
+                      struct ps_err *e);
+
+/* POSTs to the daemon that holds the directory. The answer is appended to `ret`; *ret_status. */
+struct ps_client;
+int ps_client_open(struct ps_client **ret, const char *host_port, struct ps_err *e);
+void ps_client_close(struct ps_client *k);
+int ps_client_ask(struct ps_client *k, const char *method, const char *path, struct ps_str body,
+                  struct ps_buf *ret, long *ret_status, struct ps_err *e);
+
+#endif

@@ -1,0 +1,74 @@
+/* client.c - HTTP to the daemon on this machine, with libcurl. See cli.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cli/cli.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TIMEOUT_S = 120, URL_MAX = 1024 };
+
+struct ps_client {
+    CURL *curl;
+    char host_port[PS_DATADIR_NOTE_MAX];
+    char message[CURL_ERROR_SIZE];
+};
+
+int ps_client_open(struct ps_client **ret, const char *host_port, struct ps_err *e)
+{
+    struct ps_client *k = calloc(1, sizeof *k);
+    if (k != NULL)
+        k->curl = curl_easy_init();
+    if (k == NULL || k->curl == NULL) {
+        free(k);
+        return ps_fail(e, PS_ENOMEM, "no memory for an HTTP client");
+    }
+    snprintf(k->host_port, sizeof k->host_port, "%s", host_port);
+    *ret = k;
+    return 0;
+}
+
+void ps_client_close(struct ps_client *k)
+{
+    if (k == NULL)
+        return;
+    curl_easy_cleanup(k->curl);
+    free(k);
+}
+
+static size_t take(char *bytes, size_t size, size_t n, void *ctx)
+{
+    return ps_buf_append(ctx, bytes, size * n) == 0 ? size * n : 0;
+}
+
+int ps_client_ask(struct ps_client *k, const char *method, const char *path, struct ps_str body,
+                  struct ps_buf *ret, long *ret_status, struct ps_err *e)
+{
+    char url[URL_MAX];
+    snprintf(url, sizeof url, "http://%s%s", k->host_port, path);
+    curl_easy_reset(k->curl);
+    curl_easy_setopt(k->curl, CURLOPT_URL, url);
+    curl_easy_setopt(k->curl, CURLOPT_ERRORBUFFER, k->message);
+    curl_easy_setopt(k->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    curl_easy_setopt(k->curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(k->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(k->curl, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(k->curl, CURLOPT_WRITEDATA, ret);
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/x-ndjson");
+    headers = curl_slist_append(headers, "Expect:");
+    if (body.ptr != NULL) {
+        curl_easy_setopt(k->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+        curl_easy_setopt(k->curl, CURLOPT_POSTFIELDS, body.ptr);
+        curl_easy_setopt(k->curl, CURLOPT_HTTPHEADER, headers);
+    }
+    curl_easy_setopt(k->curl, CURLOPT_CUSTOMREQUEST, method);
+    CURLcode code = curl_easy_perform(k->curl);
+    curl_easy_getinfo(k->curl, CURLINFO_RESPONSE_CODE, ret_status);
+    curl_slist_free_all(headers);
+    if (code != CURLE_OK)
+        return ps_fail(e, PS_EIO, "the daemon on %s does not answer: %s", k->host_port,
+                       k->message[0] != '\0' ? k->message : curl_easy_strerror(code));
+    return 0;
+}

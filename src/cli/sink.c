@@ -1,0 +1,279 @@
+/* sink.c - see sink.h.  SPDX-License-Identifier: MIT */
+#include "cli/sink.h"
+
+#include "backend/registry.h"
+
+#include "core/event.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FULL_WAIT_MS = 50, BODY_EVENTS_MAX = 5000, BODY_BYTES_MAX = 8 * 1024 * 1024 };
+
+struct ps_sink {
+    struct ps_outbox boxes[2];
+    int filling;
+
+    struct ps_engine *engine; /* or */
+    struct ps_client *client;
+    uint8_t secret[PS_SECRET_BYTES];
+    struct ps_buf body, answer;
+
+    uint64_t fresh, duplicates, refused; /* the engine's counters when the import began */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool sent, answered; /* the other box is on its way; the committer has answered */
+    int code;
+    char text[PS_ERR_TEXT_MAX];
+};
+
+static uint64_t count_refused(const struct ps_aggregator_counters *k)
+{
+    return k->closed_day + k->too_many_days + k->dead_letters;
+}
+
+static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
+{
+    int r = ps_engine_open(&s->engine, &c->config, e);
+    if (r == 0) /* what an earlier run left in the queue is not this import's */
+        r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
+    if (r < 0)
+        return r;
+    const struct ps_aggregator_counters *k = ps_aggregator_counters(s->engine->aggregator);
+    s->fresh = k->fresh;
+    s->duplicates = k->duplicates;
+    s->refused = count_refused(k);
+    memcpy(s->secret, s->engine->secret, sizeof s->secret);
+    return 0;
+}
+
+static int open_through(struct ps_sink *s, const struct ps_datadir *dir, const char *holder,
+                        struct ps_err *e)
+{
+    int r = ps_secret_load(dir->secret, false, s->secret, e);
+    return r < 0 ? r : ps_client_open(&s->client, holder, e);
+}
+
+int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
+{
+    struct ps_datadir dir;
+    char holder[PS_DATADIR_NOTE_MAX];
+    struct ps_sink *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return ps_fail(e, PS_ENOMEM, "no memory");
+    ps_outbox_init(&s->boxes[0], PS_SINK_OUTBOX_BYTES);
+    ps_outbox_init(&s->boxes[1], PS_SINK_OUTBOX_BYTES);
+    ps_buf_init(&s->body, 2 * BODY_BYTES_MAX);
+    ps_buf_init(&s->answer, PS_OUTPUT_MAX);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->changed, NULL);
+    int r = ps_datadir_init(&dir, c->config.data_dir, e);
+    if (r == 0)
+        r = ps_datadir_holder(&dir, holder, e);
+    if (r == 1 && holder[0] != '\0')
+        r = open_through(s, &dir, holder, e);
+    else if (r >= 0)
+        r = open_here(s, c, e);
+    if (r < 0) {
+        ps_sink_close(s, NULL);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+const uint8_t *ps_sink_secret(const struct ps_sink *s)
+{
+    return s->secret;
+}
+
+struct ps_outbox *ps_sink_outbox(struct ps_sink *s)
+{
+    return &s->boxes[s->filling];
+}
+
+/* --- to the engine --- */
+
+static void take_answer(void *ctx, int code, const char *text)
+{
+    struct ps_sink *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    s->answered = true;
+    s->code = code;
+    snprintf(s->text, sizeof s->text, "%s", text != NULL ? text : "");
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static int submit(struct ps_sink *s, const struct ps_outbox *box, struct ps_err *e)
+{
+    s->answered = false;
+    for (;;) {
+        int r = ps_commit_submit(s->engine->commit, box, take_answer, s, e);
+        if (r != PS_EFULL)
+            return r;
+        ps_clock_sleep_ms(s->engine->clock, FULL_WAIT_MS);
+    }
+}
+
+/* Until the box that is on its way is durable. */
+static int await(struct ps_sink *s, struct ps_err *e)
+{
+    int r = 0;
+    while (s->sent && r == 0) {
+        pthread_mutex_lock(&s->lock);
+        while (!s->answered)
+            pthread_cond_wait(&s->changed, &s->lock);
+        int code = s->code;
+        pthread_mutex_unlock(&s->lock);
+        s->sent = code == PS_EFULL;
+        if (code == PS_EFULL) {
+            ps_clock_sleep_ms(s->engine->clock, FULL_WAIT_MS);
+            r = submit(s, &s->boxes[!s->filling], e);
+        } else if (code < 0) {
+            r = ps_fail(e, code, "%s", s->text);
+        }
+    }
+    return r;
+}
+
+static int send_here(struct ps_sink *s, struct ps_err *e)
+{
+    int r = await(s, e);
+    if (r == 0)
+        r = submit(s, &s->boxes[s->filling], e);
+    if (r < 0)
+        return r;
+    s->sent = true;
+    s->filling = !s->filling;
+    ps_outbox_clear(&s->boxes[s->filling]);
+    return 0;
+}
+
+/* --- to the daemon --- */
+
+static void write_event(struct ps_buf *body, const struct ps_event *event)
+{
+    struct ps_json w;
+    char hash[16];
+    ps_json_init(&w, body);
+    ps_json_open(&w, '{');
+    ps_json_key(&w, "idempotentId");
+    ps_json_str(&w, event->id);
+    ps_json_key(&w, "timestamp");
+    ps_json_int(&w, event->timestamp_ms);
+    const char *const names[] = {"path", "method", "userAgent", "country"};
+    const struct ps_str texts[] = {event->path, event->method, event->user_agent, event->country};
+    for (int i = 0; i < 4; i++)
+        if (texts[i].ptr != NULL) {
+            ps_json_key(&w, names[i]);
+            ps_json_str(&w, texts[i]);
+        }
+    if (event->status != PS_ABSENT) {
+        ps_json_key(&w, "status");
+        ps_json_int(&w, event->status);
+    } else if (event->is_error != PS_ABSENT) {
+        ps_json_key(&w, "isError");
+        ps_json_bool(&w, event->is_error);
+    }
+    if (event->response_us != PS_ABSENT) {
+        ps_json_key(&w, "responseTime");
+        ps_json_us_as_ms(&w, event->response_us);
+    }
+    if (event->has_client) {
+        ps_format_hex64(hash, event->client_hash);
+        ps_json_key(&w, "clientIpHash");
+        ps_json_str(&w, (struct ps_str){hash, sizeof hash});
+    }
+    ps_json_close(&w, '}');
+    ps_buf_append(body, "\n", 1);
+}
+
+static int post(struct ps_sink *s, struct ps_err *e)
+{
+    long status = 503;
+    int r = 0;
+    if (s->body.failed)
+        return ps_fail(e, s->body.failed, "no memory for a request");
+    for (;;) {
+        ps_buf_clear(&s->answer);
+        r = ps_client_ask(s->client, "POST", "/api/events", ps_buf_str(&s->body), &s->answer,
+                          &status, e);
+        if (r < 0 || status != 503)
+            break;
+        ps_clock_sleep_ms(ps_clock_system(), FULL_WAIT_MS);
+    }
+    ps_buf_clear(&s->body);
+    if (r == 0 && status != 202)
+        r = ps_fail(e, PS_EIO, "the daemon refuses (%ld): %.*s", status, (int)s->answer.len,
+                    s->answer.ptr);
+    return r;
+}
+
+static int send_through(struct ps_sink *s, struct ps_err *e)
+{
+    struct ps_outbox *box = &s->boxes[s->filling];
+    uint32_t start = 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < box->count; i++) {
+        struct ps_event event;
+        r = ps_event_decode((const uint8_t *)box->bytes.ptr + start, box->ends[i] - start, &event);
+        if (r < 0)
+            return ps_fail(e, r, "an event does not decode");
+        write_event(&s->body, &event);
+        start = box->ends[i];
+        if (i % BODY_EVENTS_MAX == BODY_EVENTS_MAX - 1 || i + 1 == box->count ||
+            s->body.len > BODY_BYTES_MAX)
+            r = post(s, e);
+    }
+    ps_outbox_clear(box);
+    return r;
+}
+
+int ps_sink_flush(struct ps_sink *s, struct ps_err *e)
+{
+    if (ps_sink_outbox(s)->count == 0)
+        return 0;
+    return s->engine != NULL ? send_here(s, e) : send_through(s, e);
+}
+
+int ps_sink_finish(struct ps_sink *s, bool *ret_known, uint64_t *ret_fresh,
+                   uint64_t *ret_duplicates, uint64_t *ret_refused, struct ps_err *e)
+{
+    int r = ps_sink_flush(s, e);
+    *ret_known = false;
+    *ret_fresh = *ret_duplicates = *ret_refused = 0;
+    if (r < 0 || s->engine == NULL)
+        return r;
+    r = await(s, e);
+    if (r == 0)
+        r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
+    if (r < 0)
+        return r;
+    const struct ps_aggregator_counters *k = ps_aggregator_counters(s->engine->aggregator);
+    *ret_known = true;
+    *ret_fresh = k->fresh - s->fresh;
+    *ret_duplicates = k->duplicates - s->duplicates;
+    *ret_refused = count_refused(k) - s->refused;
+    return 0;
+}
+
+int ps_sink_close(struct ps_sink *s, struct ps_err *e)
+{
+    if (s == NULL)
+        return 0;
+    int r = s->engine != NULL ? ps_engine_close(s->engine, e) : 0;
+    ps_client_close(s->client);
+    ps_outbox_done(&s->boxes[0]);
+    ps_outbox_done(&s->boxes[1]);
+    ps_buf_done(&s->body);
+    ps_buf_done(&s->answer);
+    explicit_bzero(s->secret, sizeof s->secret);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->changed);
+    free(s);
+    return r;
+}

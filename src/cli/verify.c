@@ -1,0 +1,226 @@
+/* verify.c - `verify` and `dead-letters`.  SPDX-License-Identifier: MIT */
+#include "cli/cli.h"
+
+#include "backend/registry.h"
+#include "base/time.h"
+#include "daemon/engine.h"
+#include "flow/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SHOWN_MAX = 20 };
+
+static int open_queue(struct ps_cli *c, const struct ps_datadir *dir, struct ps_queue **ret,
+                      struct ps_err *e)
+{
+    const struct ps_queue_limits limits = {(uint64_t)c->config.queue_max, UINT64_MAX,
+                                           (uint64_t)c->config.dead_letters_max};
+    const struct ps_queue_ops *ops = ps_queue_backend(c->config.queue);
+    if (ops == NULL)
+        return ps_fail(e, PS_EINVAL, "queue: there is no backend \"%s\"", c->config.queue);
+    return ps_queue_open(ops, ret, dir->queue, PS_QUEUE_READ, &limits, e);
+}
+
+/* --- verify --- */
+
+struct auditing {
+    struct ps_progress progress;
+    bool json;
+    uint64_t shown;
+};
+
+static void show_mismatch(void *ctx, const struct ps_mismatch *m)
+{
+    static const char *const kinds[] = {"no row", "row without events", "row differs"};
+    struct auditing *a = ctx;
+    char hour[PS_HOUR_LEN + 1];
+    if (a->json || a->shown++ >= SHOWN_MAX)
+        return;
+    ps_progress_end(&a->progress);
+    ps_time_format_hour(hour, m->hour);
+    printf("%s %.*s: %s (%" PRIu64 " requests stored, %" PRIu64 " computed)\n", hour,
+           (int)m->path.len, m->path.ptr, kinds[m->kind], m->requests_stored, m->requests_computed);
+}
+
+static void show_days(void *ctx, size_t done, size_t total)
+{
+    struct auditing *a = ctx;
+    ps_progress_show(&a->progress, done, total, NULL);
+}
+
+static int print_verified(const struct ps_cli *c, const struct ps_verified *v)
+{
+    char events[32], rows[32];
+    if (c->config.json) {
+        printf("{\"days\":%" PRIu64 ",\"events\":%" PRIu64 ",\"rows\":%" PRIu64
+               ",\"differences\":%" PRIu64 "}\n",
+               v->days, v->events, v->rows, v->mismatches);
+    } else {
+        printf("%" PRIu64 " days, %s events, %s rows recomputed: ", v->days,
+               ps_cli_count(events, v->events), ps_cli_count(rows, v->rows));
+        if (v->mismatches == 0)
+            printf("every row is exactly what its events say\n");
+        else
+            printf("%" PRIu64 " differ. Keep a copy of the data directory and report this\n",
+                   v->mismatches);
+    }
+    return v->mismatches == 0 ? PS_EXIT_OK : PS_EXIT_DIFFERS;
+}
+
+int ps_cmd_verify(struct ps_cli *c)
+{
+    struct ps_err e = {0};
+    struct ps_datadir dir;
+    struct ps_store *store = NULL;
+    struct ps_queue *queue = NULL;
+    struct ps_verified verified;
+    struct auditing a = {.json = c->config.json};
+    struct ps_verify_options options = {
+        .max_paths_per_hour = (size_t)c->config.max_paths_per_hour,
+        .mismatch = show_mismatch,
+        .progress = show_days,
+        .ctx = &a,
+    };
+    int r = ps_cli_words(c, 0, 0, "usage: pathstats verify [--json]", &e);
+    if (r == 0)
+        r = ps_cli_open_store(c, &dir, &store, &e);
+    if (r == 0)
+        r = open_queue(c, &dir, &queue, &e);
+    if (r == 0) {
+        ps_progress_start(&a.progress, "verifying", !c->config.json);
+        r = ps_verify(store, queue, &options, &verified, &e);
+        ps_progress_end(&a.progress);
+    }
+    ps_queue_close(queue);
+    ps_store_close(store);
+    return r < 0 ? ps_cli_fail(&e) : print_verified(c, &verified);
+}
+
+/* --- dead-letters --- */
+
+struct listing {
+    bool json;
+    struct ps_json w;
+    struct ps_buf out;
+    uint64_t count;
+};
+
+static int list_letter(void *ctx, const struct ps_dead_letter *l)
+{
+    struct listing *list = ctx;
+    struct ps_event event;
+    char time[PS_ISO_LEN + 1];
+    bool decodes = ps_event_decode(l->bytes, l->len, &event) == 0;
+    ps_time_format_iso(time, l->time_ms);
+    list->count++;
+    if (!list->json) {
+        printf("%s  %-16s %" PRIu64 "  ", time, ps_reject_name(l->why), l->position);
+        if (decodes)
+            printf("%.*s %.*s", (int)event.id.len, event.id.ptr, (int)event.path.len,
+                   event.path.ptr);
+        printf("\n    %s%s%.*s\n", ps_reject_text(l->why), l->text.len > 0 ? ": " : "",
+               (int)l->text.len, l->text.ptr);
+        return 0;
+    }
+    ps_json_open(&list->w, '{');
+    ps_json_key(&list->w, "position");
+    ps_json_uint(&list->w, l->position);
+    ps_json_key(&list->w, "time");
+    ps_json_text(&list->w, time);
+    ps_json_key(&list->w, "reason");
+    ps_json_text(&list->w, ps_reject_name(l->why));
+    ps_json_key(&list->w, "detail");
+    ps_json_str(&list->w, l->text);
+    ps_json_key(&list->w, "idempotentId");
+    ps_json_str(&list->w, decodes ? event.id : PS_STR_NONE);
+    ps_json_key(&list->w, "path");
+    ps_json_str(&list->w, decodes ? event.path : PS_STR_NONE);
+    ps_json_close(&list->w, '}');
+    return 0;
+}
+
+static int list_letters(struct ps_cli *c, const struct ps_datadir *dir, struct ps_err *e)
+{
+    struct ps_queue *queue;
+    struct listing list = {.json = c->config.json};
+    int r = open_queue(c, dir, &queue, e);
+    if (r < 0)
+        return r;
+    ps_buf_init(&list.out, PS_OUTPUT_MAX);
+    ps_json_init(&list.w, &list.out);
+    ps_json_open(&list.w, '[');
+    r = ps_queue_dead(queue, list_letter, &list, e);
+    ps_json_close(&list.w, ']');
+    ps_queue_close(queue);
+    if (r == 0 && c->config.json)
+        return ps_cli_print(&list.out) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+    ps_buf_done(&list.out);
+    if (r == 0 && list.count == 0)
+        printf("there are no dead letters\n");
+    return r;
+}
+
+static int replay_here(struct ps_cli *c, struct ps_err *e)
+{
+    struct ps_engine *engine;
+    size_t count = 0;
+    int r = ps_engine_open(&engine, &c->config, e);
+    if (r < 0)
+        return r;
+    r = ps_engine_replay(engine, &count, e);
+    int closed = ps_engine_close(engine, r < 0 ? NULL : e);
+    if (r < 0 || closed < 0)
+        return r < 0 ? r : closed;
+    printf(c->config.json ? "{\"replayed\":%zu}\n"
+                          : "%zu replayed; `dead-letters list` shows what came back\n",
+           count);
+    return 0;
+}
+
+static int replay_through(struct ps_cli *c, const char *host_port, struct ps_err *e)
+{
+    struct ps_client *client;
+    struct ps_buf answer;
+    long status = 0;
+    int r = ps_client_open(&client, host_port, e);
+    if (r < 0)
+        return r;
+    ps_buf_init(&answer, PS_OUTPUT_MAX);
+    r = ps_client_ask(client, "POST", "/admin/dead-letters/replay", PS_STR(""), &answer, &status,
+                      e);
+    ps_client_close(client);
+    if (r == 0 && status != 200)
+        r = ps_fail(e, PS_EIO, "the daemon on %s refuses (%ld): %.*s", host_port, status,
+                    (int)answer.len, answer.ptr);
+    (void)c;
+    if (r == 0)
+        return ps_cli_print(&answer) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+    ps_buf_done(&answer);
+    return r;
+}
+
+int ps_cmd_dead_letters(struct ps_cli *c)
+{
+    struct ps_err e = {0};
+    struct ps_datadir dir;
+    char holder[PS_DATADIR_NOTE_MAX];
+    int r = ps_cli_words(c, 1, 1, "usage: pathstats dead-letters list|replay [--json]", &e);
+    if (r == 0)
+        r = ps_datadir_init(&dir, c->config.data_dir, &e);
+    if (r == 0)
+        r = ps_datadir_require(&dir, &e);
+    if (r == 0 && strcmp(c->argv[0], "list") == 0) {
+        r = list_letters(c, &dir, &e);
+    } else if (r == 0 && strcmp(c->argv[0], "replay") == 0) {
+        r = ps_datadir_holder(&dir, holder, &e);
+        if (r == 1 && holder[0] != '\0')
+            r = replay_through(c, holder, &e);
+        else if (r >= 0)
+            r = replay_here(c, &e);
+    } else if (r == 0) {
+        r = ps_fail(&e, PS_EINVAL, "dead-letters %s: there are list and replay", c->argv[0]);
+    }
+    return r < 0 ? ps_cli_fail(&e) : PS_EXIT_OK;
+}

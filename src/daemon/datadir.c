@@ -1,0 +1,114 @@
+/* datadir.c - see datadir.h.  SPDX-License-Identifier: MIT */
+#include "daemon/datadir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int ps_datadir_init(struct ps_datadir *d, const char *path, struct ps_err *e)
+{
+    *d = (struct ps_datadir){.lock_fd = -1};
+    if (strlen(path) >= sizeof d->path)
+        return ps_fail(e, PS_EINVAL, "data_dir: the path is longer than %zu bytes",
+                       sizeof d->path - 1);
+    snprintf(d->path, sizeof d->path, "%s", path);
+    snprintf(d->database, sizeof d->database, "%s/pathstats.db", path);
+    snprintf(d->kv, sizeof d->kv, "%s/kv.db", path);
+    snprintf(d->queue, sizeof d->queue, "%s/queue", path);
+    snprintf(d->secret, sizeof d->secret, "%s/secret", path);
+    snprintf(d->lock, sizeof d->lock, "%s/lock", path);
+    return 0;
+}
+
+int ps_datadir_require(const struct ps_datadir *d, struct ps_err *e)
+{
+    if (access(d->database, R_OK) == 0)
+        return 0;
+    if (errno == ENOENT)
+        return ps_fail(e, PS_ENOENT,
+                       "%s holds no data yet: run `pathstats serve` or `pathstats import FILE`, or "
+                       "name another folder with --data-dir",
+                       d->path);
+    return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "%s: %s", d->database,
+                   strerror(errno));
+}
+
+static int make_folders(const char *path, struct ps_err *e)
+{
+    char part[PS_DATADIR_PATH_MAX];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(part, 0750); /* the last one tells */
+        *slash = '/';
+    }
+    if (mkdir(part, 0750) < 0 && errno != EEXIST)
+        return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "cannot make the folder %s: %s",
+                       path, strerror(errno));
+    return 0;
+}
+
+static void read_note(int fd, char to[PS_DATADIR_NOTE_MAX])
+{
+    ssize_t n = pread(fd, to, PS_DATADIR_NOTE_MAX - 1, 0);
+    to[n > 0 ? n : 0] = '\0';
+    to[strcspn(to, "\n")] = '\0';
+}
+
+int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e)
+{
+    int r = make_folders(d->path, e);
+    if (r < 0)
+        return r;
+    int fd = open(d->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "%s: %s", d->lock,
+                       strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        char note[PS_DATADIR_NOTE_MAX];
+        read_note(fd, note);
+        close(fd);
+        return ps_fail(e, PS_EBUSY,
+                       "%s is in use by another pathstats%s%s: stop that one, or choose another "
+                       "--data-dir",
+                       d->path, note[0] != '\0' ? ", which listens on " : "", note);
+    }
+    if (ftruncate(fd, 0) < 0) {
+        close(fd);
+        return ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
+    }
+    d->lock_fd = fd;
+    return 0;
+}
+
+int ps_datadir_note(struct ps_datadir *d, const char *listening, struct ps_err *e)
+{
+    char line[PS_DATADIR_NOTE_MAX];
+    int n = snprintf(line, sizeof line, "%s\n", listening);
+    if (pwrite(d->lock_fd, line, (size_t)n, 0) != n)
+        return ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
+    return 0;
+}
+
+int ps_datadir_holder(const struct ps_datadir *d, char ret[PS_DATADIR_NOTE_MAX], struct ps_err *e)
+{
+    int fd = open(d->lock, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
+    int held = flock(fd, LOCK_SH | LOCK_NB) < 0;
+    if (held)
+        read_note(fd, ret);
+    close(fd);
+    return held;
+}
+
+void ps_datadir_unlock(struct ps_datadir *d)
+{
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+    d->lock_fd = -1;
+}

@@ -1,0 +1,127 @@
+/* serve.c - see serve.h.
+ *
+ * Signals are blocked in every thread and taken by the main one with sigwait, so nothing runs in a
+ * handler.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "daemon/serve.h"
+
+#include "api/api.h"
+#include "daemon/engine.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int replay_letters(void *ctx, size_t *ret_count, struct ps_err *e)
+{
+    return ps_engine_replay(ctx, ret_count, e);
+}
+
+/* "127.0.0.1:8787", "[::1]:8787", ":8787"; the option table has checked that it ends in :port. */
+static int split_listen(const char *listen, char host[PS_CONFIG_TEXT_MAX], uint16_t *ret_port,
+                        struct ps_err *e)
+{
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL)
+        return ps_fail(e, PS_EINVAL, "listen: \"%s\" is not HOST:PORT", listen);
+    snprintf(host, PS_CONFIG_TEXT_MAX, "%.*s", (int)(colon - listen), listen);
+    if (host[0] == '\0')
+        snprintf(host, PS_CONFIG_TEXT_MAX, "127.0.0.1");
+    *ret_port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    return 0;
+}
+
+static int open_api(struct ps_engine *g, struct ps_api **ret, struct ps_err *e)
+{
+    const struct ps_config *c = g->config;
+    char host[PS_CONFIG_TEXT_MAX];
+    uint16_t port = 0;
+    int r = split_listen(c->listen, host, &port, e);
+    if (r < 0)
+        return r;
+    struct ps_api_config config = {
+        .host = host,
+        .port = port,
+        .body_limit = (size_t)c->body_limit,
+        .record_self = c->record_self,
+        .secret = g->secret,
+        .queue = g->queue,
+        .commit = g->commit,
+        .kv = g->kv,
+        .clock = g->clock,
+        .aggregator = ps_aggregator_counters(g->aggregator),
+        .version = PS_VERSION,
+        .data_dir = g->dir.path,
+        .replay_dead_letters = replay_letters,
+        .replay_ctx = g,
+    };
+    r = ps_api_open(ret, &config, e);
+    if (r < 0)
+        return r;
+    char note[PS_CONFIG_TEXT_MAX + 16];
+    snprintf(note, sizeof note, "%s:%u", host, (unsigned)ps_api_port(*ret));
+    ps_log(PS_LOG_INFO, "listening on http://%s, data in %s", note, g->dir.path);
+    return ps_datadir_note(&g->dir, note, e);
+}
+
+/* systemd's Type=notify: one datagram to the socket it names (sd_notify(3)). */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (path == NULL || strlen(path) >= sizeof to.sun_path)
+        return;
+    memcpy(to.sun_path, path, strlen(path));
+    if (to.sun_path[0] == '@')
+        to.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+    close(fd);
+}
+
+static void wait_for_signal(const sigset_t *set)
+{
+    int number = 0;
+    notify("READY=1");
+    while (sigwait(set, &number) != 0)
+        continue;
+    notify("STOPPING=1");
+    ps_log(PS_LOG_INFO, "%s: storing what was acknowledged, then stopping",
+           number == SIGINT ? "interrupted" : "asked to stop");
+    /* A second one means it: the default action. */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, set, NULL);
+}
+
+int ps_serve(const struct ps_config *config, struct ps_err *e)
+{
+    struct ps_engine *engine;
+    struct ps_api *api = NULL;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int r = ps_engine_open(&engine, config, e);
+    if (r < 0)
+        return r;
+    r = open_api(engine, &api, e);
+    if (r == 0)
+        wait_for_signal(&set);
+    ps_api_close(api);
+    int closed = ps_engine_close(engine, r < 0 ? NULL : e);
+    if (r == 0 && closed == 0)
+        ps_log(PS_LOG_INFO, "stopped; everything acknowledged is stored");
+    return r < 0 ? r : closed;
+}

@@ -1,0 +1,682 @@
+/* decode_test.c - JSON to raw events: every key, every wrong type, every form of body.
+ *
+ * Inputs are copied to blocks of their exact size, so that a sanitizer sees a read past the end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "core/decode.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_MAX = 256 * 1024 };
+
+static char text_block[BODY_MAX], scratch[BODY_MAX];
+
+/* Decodes a NUL-terminated text; views in `ret` stay valid until the next call. */
+static enum ps_reject decode(const char *text, struct ps_raw_event *ret, size_t *ret_used)
+{
+    size_t len = strlen(text), used = 0;
+    assert_true(len <= BODY_MAX);
+    char *at_end = text_block + BODY_MAX - len; /* nothing but the end behind it */
+    memcpy(at_end, text, len);
+    enum ps_reject why = ps_event_from_json(at_end, len, scratch, ret, &used);
+    assert_true(used <= len);
+    if (ret_used != NULL)
+        *ret_used = used;
+    return why;
+}
+
+static struct ps_raw_event decoded(const char *text)
+{
+    struct ps_raw_event raw;
+    enum ps_reject why = decode(text, &raw, NULL);
+    if (why != PS_REJECT_NONE)
+        fail_msg("%s: %s", ps_reject_name(why), text);
+    return raw;
+}
+
+static void check_rejected(const char *text, enum ps_reject expected)
+{
+    struct ps_raw_event raw, before;
+    memset(&raw, 0x5a, sizeof raw);
+    before = raw;
+    enum ps_reject why = decode(text, &raw, NULL);
+    if (why != expected)
+        fail_msg("%s, not %s: %.200s", ps_reject_name(why), ps_reject_name(expected), text);
+    assert_memory_equal(&raw, &before, sizeof raw); /* out parameters stay untouched */
+}
+
+static void check_bytes(struct ps_str s, const char *expected, size_t len)
+{
+    assert_non_null(s.ptr);
+    assert_int_equal(s.len, len);
+    assert_memory_equal(s.ptr, expected, len);
+}
+
+static void check_text(struct ps_str s, const char *expected)
+{
+    check_bytes(s, expected, strlen(expected));
+}
+
+/* --- members --- */
+
+static void test_all_known_keys(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw =
+        decoded("{\"idempotentId\":\"i-1\",\"timestamp\":1760536987123,\"path\":\"/a/b\","
+                "\"method\":\"GET\",\"status\":404,\"responseTime\":12.5,"
+                "\"clientIp\":\"192.0.2.1\",\"clientIpHash\":\"0123456789abcdef\","
+                "\"userAgent\":\"curl/8\",\"country\":\"DE\",\"isError\":true,"
+                "\"requestId\":\"r-9\"}");
+    check_text(raw.id, "i-1");
+    assert_int_equal(raw.timestamp_ms, INT64_C(1760536987123));
+    check_text(raw.path, "/a/b");
+    check_text(raw.method, "GET");
+    assert_int_equal(raw.status, 404);
+    assert_int_equal(raw.response_us, 12500);
+    check_text(raw.client_ip, "192.0.2.1");
+    check_text(raw.client_ip_hash, "0123456789abcdef");
+    check_text(raw.user_agent, "curl/8");
+    check_text(raw.country, "DE");
+    assert_int_equal(raw.is_error, 1);
+    check_text(raw.request_id, "r-9");
+    assert_false(raw.has_id_hash);
+}
+
+static void check_all_absent(const struct ps_raw_event *raw)
+{
+    assert_null(raw->id.ptr);
+    assert_null(raw->path.ptr);
+    assert_null(raw->method.ptr);
+    assert_null(raw->user_agent.ptr);
+    assert_null(raw->country.ptr);
+    assert_null(raw->request_id.ptr);
+    assert_null(raw->client_ip.ptr);
+    assert_null(raw->client_ip_hash.ptr);
+    assert_int_equal(raw->timestamp_ms, PS_ABSENT);
+    assert_int_equal(raw->response_us, PS_ABSENT);
+    assert_int_equal(raw->status, PS_ABSENT);
+    assert_int_equal(raw->is_error, PS_ABSENT);
+}
+
+static void test_null_and_missing_are_absent(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw = decoded("{}");
+    check_all_absent(&raw);
+    raw = decoded("{\"idempotentId\":null,\"timestamp\":null,\"path\":null,\"method\":null,"
+                  "\"status\":null,\"responseTime\":null,\"clientIp\":null,\"clientIpHash\":null,"
+                  "\"userAgent\":null,\"country\":null,\"isError\":null,\"requestId\":null}");
+    check_all_absent(&raw);
+    raw = decoded("{\"path\":\"\"}"); /* empty is not absent */
+    check_text(raw.path, "");
+}
+
+static void test_wrong_types(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        const char *bad[7];
+        enum ps_reject why;
+    } cases[] = {
+        {"idempotentId", {"1", "true", "false", "{}", "[]"}, PS_REJECT_ID_TYPE},
+        {"timestamp", {"\"1\"", "true", "false", "{}", "[1]"}, PS_REJECT_TIMESTAMP_TYPE},
+        {"path", {"1", "true", "false", "{}", "[\"/\"]"}, PS_REJECT_PATH_TYPE},
+        {"method", {"1", "true", "false", "{}", "[]"}, PS_REJECT_METHOD_TYPE},
+        {"status", {"\"200\"", "true", "{}", "[]", "200.5", "1e-1"}, PS_REJECT_STATUS_TYPE},
+        {"responseTime", {"\"1\"", "true", "false", "{}", "[]"}, PS_REJECT_RESPONSE_TIME_TYPE},
+        {"clientIp", {"1", "true", "false", "{}", "[]"}, PS_REJECT_CLIENT_TYPE},
+        {"clientIpHash", {"1", "true", "false", "{}", "[]"}, PS_REJECT_CLIENT_TYPE},
+        {"userAgent", {"1", "true", "false", "{}", "[]"}, PS_REJECT_USER_AGENT_TYPE},
+        {"country", {"1", "true", "false", "{}", "[]"}, PS_REJECT_COUNTRY_TYPE},
+        {"isError", {"1", "0", "\"true\"", "{}", "[]"}, PS_REJECT_IS_ERROR_TYPE},
+        {"requestId", {"1", "true", "false", "{}", "[]"}, PS_REJECT_REQUEST_ID_TYPE},
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++)
+        for (size_t j = 0; j < PS_COUNT_OF(cases[i].bad) && cases[i].bad[j] != NULL; j++) {
+            char text[256];
+            snprintf(text, sizeof text, "{\"country\":null,\"%s\":%s,\"x\":1}", cases[i].key,
+                     cases[i].bad[j]);
+            check_rejected(text, cases[i].why);
+        }
+}
+
+static void test_first_wrong_type_is_the_reason(void **state)
+{
+    (void)state;
+    check_rejected("{\"path\":1,\"status\":\"x\"}", PS_REJECT_PATH_TYPE);
+    check_rejected("{\"status\":\"x\",\"path\":1}", PS_REJECT_STATUS_TYPE);
+    check_rejected("{\"path\":1,\"path\":\"/\"}", PS_REJECT_PATH_TYPE);
+    check_rejected("{\"path\":1,]", PS_REJECT_JSON_SYNTAX); /* the whole is no JSON: that first */
+}
+
+static void test_last_of_a_repeated_key_counts(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw =
+        decoded("{\"path\":\"/1\",\"status\":200,\"isError\":true,\"responseTime\":1,"
+                "\"timestamp\":1,\"path\":\"/2\",\"status\":500,\"isError\":false,"
+                "\"responseTime\":2,\"timestamp\":2,\"p\\u0061th\":\"/3\"}");
+    check_text(raw.path, "/3");
+    assert_int_equal(raw.status, 500);
+    assert_int_equal(raw.is_error, 0);
+    assert_int_equal(raw.response_us, 2000);
+    assert_int_equal(raw.timestamp_ms, 2);
+    raw = decoded("{\"path\":\"/1\",\"status\":200,\"isError\":true,\"responseTime\":1,"
+                  "\"timestamp\":1,\"path\":null,\"status\":null,\"isError\":null,"
+                  "\"responseTime\":null,\"timestamp\":null}");
+    check_all_absent(&raw);
+}
+
+static void test_unknown_keys_are_ignored(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw =
+        decoded("{\"Path\":1,\"paths\":1,\"pat\":1,\"\":1,\"METHOD\":{},"
+                "\"methoe\":[1,{\"path\":2}],\"statut\":true,\"path\\u0000\":1,"
+                "\"nested\":{\"path\":\"/no\",\"status\":1},\"path\":\"/x\"}");
+    check_text(raw.path, "/x");
+    assert_int_equal(raw.status, PS_ABSENT);
+}
+
+/* --- strings --- */
+
+static void test_escapes(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw = decoded("{\"path\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}");
+    check_text(raw.path, "\"\\/\b\f\n\r\t");
+    raw = decoded("{\"path\":\"a\\u0000b\"}");
+    check_bytes(raw.path, "a\0b", 3);
+    raw = decoded("{\"path\":\"\\u0041\\u00e9\\u20AC\\uD83D\\uDE00\\uffff\\u07ff\\u0800\"}");
+    check_text(raw.path, "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xef\xbf\xbf\xdf\xbf\xe0\xa0\x80");
+    raw = decoded("{\"path\":\"\\ud800\\udc00\\uDBFF\\uDFFF\"}");
+    check_text(raw.path, "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
+    raw = decoded("{\"path\":\"long plain run \\u002f and another plain run \\n end\"}");
+    check_text(raw.path, "long plain run / and another plain run \n end");
+}
+
+/* Several strings with escapes share the scratch and must not overwrite each other. */
+static void test_escaped_strings_live_together(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw =
+        decoded("{\"path\":\"\\/one\",\"\\u0078\":\"\\u0079\",\"method\":\"\\u0047ET\","
+                "\"userAgent\":\"a\\tb\",\"country\":\"\\u0044E\",\"requestId\":\"r\\\\\"}");
+    check_text(raw.path, "/one");
+    check_text(raw.method, "GET");
+    check_text(raw.user_agent, "a\tb");
+    check_text(raw.country, "DE");
+    check_text(raw.request_id, "r\\");
+}
+
+static void test_bad_strings(void **state)
+{
+    (void)state;
+    static const char *const syntax[] = {"\"",
+                                         "\"abc",
+                                         "\"\\\"",
+                                         "\"\\x\"",
+                                         "\"\\u12\"",
+                                         "\"\\u12g4\"",
+                                         "\"\\ud800\"",
+                                         "\"\\udc00\"",
+                                         "\"\\ud800\\ud800\"",
+                                         "\"\\ud800x\"",
+                                         "\"\\ud800\\n\"",
+                                         "\"\\udc00\\ud800\"",
+                                         "\"\\U0041\"",
+                                         "\"a\nb\"",
+                                         "\"a\tb\"",
+                                         "\"\x01\"",
+                                         "\"\x1f\"",
+                                         "'a'",
+                                         "\"\\",
+                                         "\"\\u",
+                                         "\"12345678\x1f\"",
+                                         "\"\\ud800\\u\"",
+                                         "\"\\a\"",
+                                         "\"\\0\""};
+    static const char *const utf8[] = {"\"\x80\"",
+                                       "\"\xc0\x80\"",
+                                       "\"\xc1\xbf\"",
+                                       "\"\xe0\x80\x80\"",
+                                       "\"\xed\xa0\x80\"",
+                                       "\"\xf0\x80\x80\x80\"",
+                                       "\"\xf4\x90\x80\x80\"",
+                                       "\"\xff\"",
+                                       "\"\xc3\"",
+                                       "\"\xe2\x82\"",
+                                       "\"\xf0\x9f\x98\"",
+                                       "\"12345678\xfe\"",
+                                       "\"\xe2\x28\xa1\"",
+                                       "\"\xed\xbf\xbf\"",
+                                       "\"\xf8\x88\x80\x80\x80\""};
+    char text[128];
+    for (size_t i = 0; i < PS_COUNT_OF(syntax); i++) {
+        snprintf(text, sizeof text, "{\"path\":%s}", syntax[i]);
+        check_rejected(text, PS_REJECT_JSON_SYNTAX);
+    }
+    for (size_t i = 0; i < PS_COUNT_OF(utf8); i++) {
+        snprintf(text, sizeof text, "{\"path\":%s}", utf8[i]);
+        check_rejected(text, PS_REJECT_JSON_UTF8);
+        snprintf(text, sizeof text, "{%s:1}", utf8[i]); /* in a key as well */
+        check_rejected(text, PS_REJECT_JSON_UTF8);
+    }
+}
+
+/* The string loop takes eight bytes at once: what ends a run must be seen at every offset. */
+static void test_stops_at_every_offset(void **state)
+{
+    (void)state;
+    for (int before = 0; before < 20; before++)
+        for (int after = 0; after < 10; after++) {
+            char text[128], expected[64];
+            snprintf(text, sizeof text, "{\"path\":\"%.*s\\n%.*s\"}", before,
+                     "abcdefghijklmnopqrstuvwxyz", after, "0123456789");
+            snprintf(expected, sizeof expected, "%.*s\n%.*s", before, "abcdefghijklmnopqrstuvwxyz",
+                     after, "0123456789");
+            check_text(decoded(text).path, expected);
+            snprintf(text, sizeof text, "{\"path\":\"%.*s\xc3\xbc%.*s\"}", before,
+                     "\x7f !~bcdefghijklmnopqrstuvwxyz", after, "0123456789");
+            assert_int_equal(decoded(text).path.len, before + 2 + after);
+            snprintf(text, sizeof text, "{\"path\":\"%.*s\x1f%.*s\"}", before,
+                     "abcdefghijklmnopqrstuvwxyz", after, "0123456789");
+            check_rejected(text, PS_REJECT_JSON_SYNTAX);
+        }
+}
+
+/* --- numbers --- */
+
+static void test_response_times_become_microseconds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ms;
+        int64_t us;
+    } cases[] = {
+        {"0", 0},
+        {"-0", 0},
+        {"-0.0", 0},
+        {"1", 1000},
+        {"1.5", 1500},
+        {"0.001", 1},
+        {"0.0005", 1}, /* half up */
+        {"0.0004999999", 0},
+        {"0.0015", 2},
+        {"12.3456", 12346},
+        {"12.3454999", 12345},
+        {"1e3", 1000000},
+        {"1E+3", 1000000},
+        {"1e-3", 1},
+        {"1.5e-3", 2},
+        {"15e-1", 1500},
+        {"0.00000012345e7", 1235},
+        {"123456789e-12", 0},
+        {"0e999999", 0},
+        {"0.0e-999999", 0},
+        {"1e-999999", 0},
+        {"86400000", INT64_C(86400000000)},
+        {"9223372036854775.807", INT64_MAX},
+        {"9223372036854775.806", INT64_MAX - 1},
+        {"1e400", INT64_MAX},
+        {"1e999999999999999999999", INT64_MAX},
+        {"99999999999999999999999999", INT64_MAX},
+        {"-1", INT64_MAX}, /* out of range, never absent */
+        {"-0.001", INT64_MAX},
+        {"-1e400", INT64_MAX},
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"responseTime\":%s}", cases[i].ms);
+        struct ps_raw_event raw = decoded(text);
+        if (raw.response_us != cases[i].us)
+            fail_msg("%s ms: %lld us", cases[i].ms, (long long)raw.response_us);
+    }
+}
+
+static void test_timestamps(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = {
+        {"0", 0},
+        {"-0", 0},
+        {"-1", 0}, /* refused later, but not as missing */
+        {"-1e400", 0},
+        {"1760536987123", INT64_C(1760536987123)},
+        {"1760536987123.999", INT64_C(1760536987123)},
+        {"1.760536987123e12", INT64_C(1760536987123)},
+        {"1760536987123000e-3", INT64_C(1760536987123)},
+        {"9223372036854775807", INT64_MAX},
+        {"9223372036854775808", INT64_MAX},
+        {"18446744073709551615", INT64_MAX},
+        {"1e19", INT64_MAX},
+        {"1e999", INT64_MAX},
+        {"0.9", 0},
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"timestamp\":%s}", cases[i].text);
+        struct ps_raw_event raw = decoded(text);
+        if (raw.timestamp_ms != cases[i].ms)
+            fail_msg("%s: %lld ms", cases[i].text, (long long)raw.timestamp_ms);
+    }
+}
+
+static void test_statuses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int status;
+    } cases[] = {
+        {"200", 200}, {"200.0", 200}, {"2e2", 200}, {"2000e-1", 200},
+        {"0", 0},     {"-0", 0},      {"999", 999}, {"99", 99},
+    };
+    char text[128];
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        snprintf(text, sizeof text, "{\"status\":%s}", cases[i].text);
+        assert_int_equal(decoded(text).status, cases[i].status);
+    }
+    static const char *const beyond[] = {"1000", "-1", "-200", "1e300", "4294967496", "1e19"};
+    for (size_t i = 0; i < PS_COUNT_OF(beyond); i++) {
+        snprintf(text, sizeof text, "{\"status\":%s}", beyond[i]);
+        int32_t status = decoded(text).status;
+        assert_int_not_equal(status, PS_ABSENT);
+        assert_false(status >= PS_STATUS_MIN && status <= PS_STATUS_MAX);
+    }
+}
+
+static void test_bad_numbers(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "01",   "-",     "+1",  "1.",       ".5",        "1e",    "1e+", "-01", "0x10",
+        "1.e3", "1e3.5", "NaN", "Infinity", "-Infinity", "1_000", "--1", "00",  "1 2",
+        "1a",   "-.5",   "0e",  "nul",      "tru",       "True",  ""};
+    for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
+        char text[64];
+        snprintf(text, sizeof text, "{\"responseTime\":%s}", bad[i]);
+        check_rejected(text, PS_REJECT_JSON_SYNTAX);
+        snprintf(text, sizeof text, "{\"responseTime\":%s", bad[i]); /* cut off there */
+        check_rejected(text, PS_REJECT_JSON_SYNTAX);
+    }
+}
+
+/* --- the whole --- */
+
+static void test_structure(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "{",
+                                      "{\"a\"",
+                                      "{\"a\":",
+                                      "{\"a\":1",
+                                      "{\"a\":1,",
+                                      "{\"a\":1,}",
+                                      "{,}",
+                                      "{a:1}",
+                                      "{\"a\" 1}",
+                                      "{\"a\":1 \"b\":2}",
+                                      "{1:2}",
+                                      "}",
+                                      "{\"a\":[1,]}",
+                                      "{\"a\":[,1]}",
+                                      "{\"a\":[1 2]}",
+                                      "{\"a\":[1}",
+                                      "{\"a\":{1}}",
+                                      "{\"a\"::1}",
+                                      "{\"a\":1/*c*/}",
+                                      "{\"a\":1//c\n}",
+                                      "\xef\xbb\xbf{}",
+                                      "\f{}",
+                                      "{\"a\":1,,\"b\":2}",
+                                      "{null:1}",
+                                      "{\"a\":{\"b\":1,}}",
+                                      "{\"a\":{\"b\" 1}}",
+                                      "{\"a\":{b:1}}"};
+    for (size_t i = 0; i < PS_COUNT_OF(bad); i++)
+        check_rejected(bad[i], PS_REJECT_JSON_SYNTAX);
+    static const char *const others[] = {"1",    "\"x\"", "null",
+                                         "true", " [] ",  "[{\"path\":\"/\"}]"};
+    for (size_t i = 0; i < PS_COUNT_OF(others); i++)
+        check_rejected(others[i], PS_REJECT_NOT_AN_OBJECT);
+    struct ps_raw_event raw = decoded(" \t\r\n{ \"path\" \n:\t\"/\" \r, \"status\" : 200 }");
+    check_text(raw.path, "/");
+    assert_int_equal(raw.status, 200);
+}
+
+static void test_used_is_told(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw;
+    size_t used;
+    assert_int_equal(decode("  {\"path\":\"/\"} , 5", &raw, &used), PS_REJECT_NONE);
+    assert_int_equal(used, 14);
+    assert_int_equal(decode("{\"path\":7},{}", &raw, &used), PS_REJECT_PATH_TYPE);
+    assert_int_equal(used, 10); /* behind the object, so an array can go on */
+    assert_int_equal(decode("[1,2] 3", &raw, &used), PS_REJECT_NOT_AN_OBJECT);
+    assert_int_equal(used, 5);
+    assert_int_equal(decode("{\"path\":!}", &raw, &used), PS_REJECT_JSON_SYNTAX);
+    assert_int_equal(used, 8); /* at the trouble */
+    assert_int_equal(decode("{\"path\":\"a\xff\"}", &raw, &used), PS_REJECT_JSON_UTF8);
+    assert_int_equal(used, 10);
+}
+
+/* {"a":[[...]]} with `depth` levels in all. */
+static const char *nested(unsigned depth, char open, char close)
+{
+    static char text[4096];
+    char *to = text + sprintf(text, "{\"path\":\"/\",\"a\":");
+    for (unsigned i = 1; i < depth; i++)
+        to += sprintf(to, open == '{' ? "{\"a\":" : "[");
+    to += sprintf(to, "1");
+    for (unsigned i = 1; i < depth; i++)
+        *to++ = close;
+    strcpy(to, "}");
+    return text;
+}
+
+static void test_depth(void **state)
+{
+    (void)state;
+    check_text(decoded(nested(PS_JSON_DEPTH_MAX, '[', ']')).path, "/");
+    check_text(decoded(nested(PS_JSON_DEPTH_MAX, '{', '}')).path, "/");
+    check_rejected(nested(PS_JSON_DEPTH_MAX + 1, '[', ']'), PS_REJECT_JSON_DEPTH);
+    check_rejected(nested(PS_JSON_DEPTH_MAX + 1, '{', '}'), PS_REJECT_JSON_DEPTH);
+    static char brackets[100001]; /* must not recurse a hundred thousand times */
+    memset(brackets, '[', sizeof brackets - 1);
+    check_rejected(brackets, PS_REJECT_JSON_DEPTH);
+}
+
+static void test_size(void **state)
+{
+    (void)state;
+    static char text[PS_EVENT_JSON_MAX + 64];
+    int head = sprintf(text, "{\"path\":\"/\",\"x\":\"");
+    memset(text + head, 'x', (size_t)(PS_EVENT_JSON_MAX - head - 2));
+    strcpy(text + PS_EVENT_JSON_MAX - 2, "\"}");
+    check_text(decoded(text).path, "/");
+    strcpy(text + PS_EVENT_JSON_MAX - 2, "x\"}");
+    check_rejected(text, PS_REJECT_TOO_LARGE);
+}
+
+/* --- bodies --- */
+
+struct step {
+    const char *path; /* NULL: rejected */
+    enum ps_reject why;
+    unsigned line, index;
+};
+
+static void check_walk_bytes(const char *text, size_t len, const struct step *steps, size_t count,
+                             bool fatal)
+{
+    struct ps_body body;
+    struct ps_raw_event raw, kept[8];
+    enum ps_reject why;
+    char *exact = malloc(len > 0 ? len : 1), *room = malloc(len > 0 ? len : 1);
+    assert_non_null(exact);
+    assert_non_null(room);
+    assert_true(count <= PS_COUNT_OF(kept));
+    memcpy(exact, text, len);
+    ps_body_init(&body, exact, len, room);
+    for (size_t i = 0; i < count; i++) {
+        if (ps_body_next(&body, &raw, &why) != 1)
+            fail_msg("ended before event %zu: %.80s", i, text);
+        if (why != steps[i].why || body.line != steps[i].line || body.index != steps[i].index)
+            fail_msg("event %zu: %s, line %u, index %u: %.80s", i, ps_reject_name(why), body.line,
+                     body.index, text);
+        kept[i] = raw;
+    }
+    assert_int_equal(ps_body_next(&body, &raw, &why), 0);
+    assert_int_equal(ps_body_next(&body, &raw, &why), 0); /* and stays there */
+    assert_int_equal(body.fatal, fatal);
+    for (size_t i = 0; i < count; i++) /* strings live until the body is done */
+        if (steps[i].path != NULL)
+            check_text(kept[i].path, steps[i].path);
+    free(exact);
+    free(room);
+}
+
+#define CHECK_WALK(text, fatal, ...)                                                               \
+    do {                                                                                           \
+        const struct step steps_[] = {__VA_ARGS__};                                                \
+        check_walk_bytes(text, strlen(text), steps_, PS_COUNT_OF(steps_), fatal);                  \
+    } while (0)
+
+static void test_body_empty(void **state)
+{
+    (void)state;
+    static const char *const empty[] = {"", " ", "\n\n \r\n\t", "[]", " [ ] \n"};
+    for (size_t i = 0; i < PS_COUNT_OF(empty); i++)
+        check_walk_bytes(empty[i], strlen(empty[i]), NULL, 0, false);
+}
+
+static void test_body_one_object(void **state)
+{
+    (void)state;
+    CHECK_WALK("{\"path\":\"/\"}", false, {"/", PS_REJECT_NONE, 1, 0});
+    CHECK_WALK("\n\n {\n \"path\" :\n \"/\\n\" }\n\n", false, {"/\n", PS_REJECT_NONE, 3, 0});
+    CHECK_WALK("\n{\n\"path\":\n1}", false, {NULL, PS_REJECT_PATH_TYPE, 2, 0});
+    CHECK_WALK("5", false, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 0});
+    CHECK_WALK("{\"path\":\"/\"", false, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("{\"path\":\"/\"}{}", false, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+}
+
+static void test_body_lines(void **state)
+{
+    (void)state;
+    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\"/\\u0032\"}\r\n\n  \n  {\"path\":\"\\/3\"}  \n",
+               false, {"/1", PS_REJECT_NONE, 1, 0}, {"/2", PS_REJECT_NONE, 2, 1},
+               {"/3", PS_REJECT_NONE, 5, 2});
+    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\"/2\"}", false, {"/1", PS_REJECT_NONE, 1, 0},
+               {"/2", PS_REJECT_NONE, 2, 1});
+}
+
+/* One bad event never takes its neighbours with it. */
+static void test_body_lines_with_bad_ones(void **state)
+{
+    (void)state;
+    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\n{\"path\":\"/3\"}\n{\"status\":\"x\"}\nnull\n"
+               "{\"path\":\"\xff\"}\n{} {}\n{\"path\":\"/8\"}",
+               false, {"/1", PS_REJECT_NONE, 1, 0}, {NULL, PS_REJECT_JSON_SYNTAX, 2, 1},
+               {"/3", PS_REJECT_NONE, 3, 2}, {NULL, PS_REJECT_STATUS_TYPE, 4, 3},
+               {NULL, PS_REJECT_NOT_AN_OBJECT, 5, 4}, {NULL, PS_REJECT_JSON_UTF8, 6, 5},
+               {NULL, PS_REJECT_JSON_SYNTAX, 7, 6}, {"/8", PS_REJECT_NONE, 8, 7});
+    CHECK_WALK("{oops\n{\"path\":\"/2\"}\n", false, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0},
+               {"/2", PS_REJECT_NONE, 2, 1});
+}
+
+static void test_body_long_line(void **state)
+{
+    (void)state;
+    size_t len = PS_EVENT_JSON_MAX + 100;
+    char *text = malloc(len + 64);
+    assert_non_null(text);
+    int head = sprintf(text, "{\"path\":\"/1\"}\n{\"x\":\"");
+    memset(text + head, 'x', len);
+    strcpy(text + head + len - 40, "\"}\n{\"path\":\"/3\"}");
+    /* the line is what is left after the head's first line */
+    CHECK_WALK(text, false, {"/1", PS_REJECT_NONE, 1, 0}, {NULL, PS_REJECT_TOO_LARGE, 2, 1},
+               {"/3", PS_REJECT_NONE, 3, 2});
+    free(text);
+}
+
+static void test_body_array(void **state)
+{
+    (void)state;
+    CHECK_WALK(" [{\"path\":\"/1\"},\n\n {\"path\":\n\"\\u002f2\"} , {\"path\":\"\\/3\"}\n]\n",
+               false, {"/1", PS_REJECT_NONE, 1, 0}, {"/2", PS_REJECT_NONE, 3, 1},
+               {"/3", PS_REJECT_NONE, 4, 2});
+    CHECK_WALK("[{\"path\":\"/1\"},5,{\"path\":[]},[[]],{\"path\":\"/5\"}]", false,
+               {"/1", PS_REJECT_NONE, 1, 0}, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 1},
+               {NULL, PS_REJECT_PATH_TYPE, 1, 2}, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 3},
+               {"/5", PS_REJECT_NONE, 1, 4});
+}
+
+/* Of a broken array nothing can be trusted: the walk ends and says so. */
+static void test_body_broken_array(void **state)
+{
+    (void)state;
+    CHECK_WALK("[{\"path\":\"/1\"},\n{\"path\":}, {}]", true, {"/1", PS_REJECT_NONE, 1, 0},
+               {NULL, PS_REJECT_JSON_SYNTAX, 2, 1});
+    CHECK_WALK("[", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("[{}", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("[{}{}]", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("[{\"path\":\"/1\"},]", true, {"/1", PS_REJECT_NONE, 1, 0},
+               {NULL, PS_REJECT_JSON_SYNTAX, 1, 1});
+    CHECK_WALK("[] x", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("[{}]]", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("[\"\xff\"]", true, {NULL, PS_REJECT_JSON_UTF8, 1, 0});
+    CHECK_WALK("[,{}]", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_known_keys),
+        cmocka_unit_test(test_null_and_missing_are_absent),
+        cmocka_unit_test(test_wrong_types),
+        cmocka_unit_test(test_first_wrong_type_is_the_reason),
+        cmocka_unit_test(test_last_of_a_repeated_key_counts),
+        cmocka_unit_test(test_unknown_keys_are_ignored),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_escaped_strings_live_together),
+        cmocka_unit_test(test_bad_strings),
+        cmocka_unit_test(test_stops_at_every_offset),
+        cmocka_unit_test(test_response_times_become_microseconds),
+        cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_bad_numbers),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_used_is_told),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_body_empty),
+        cmocka_unit_test(test_body_one_object),
+        cmocka_unit_test(test_body_lines),
+        cmocka_unit_test(test_body_lines_with_bad_ones),
+        cmocka_unit_test(test_body_long_line),
+        cmocka_unit_test(test_body_array),
+        cmocka_unit_test(test_body_broken_array),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
