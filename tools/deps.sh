@@ -4,7 +4,7 @@
 set -eu
 build="gcc make pkg-config libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libinih-dev"
 test="$build libcmocka-dev libjansson-dev libxxhash-dev sqlite3 curl gawk"
-all="$test clang lld clang-format llvm libclang-rt-14-dev nodejs"
+all="$test clang lld clang-format llvm libclang-rt-14-dev nodejs python3 ceph-mon ceph-osd radosgw ceph-common valgrind"
 case "${1:-build}" in
 build) want=$build ;;
 test) want=$test ;;

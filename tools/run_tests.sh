@@ -3,6 +3,7 @@
 # Every suite speaks TAP; a suite that dies without a plan, or says SKIP, is shown loudly.
 # The last line reads "N passed, N failed" (", N skipped" when there are any).
 set -u
+shopt -s nullglob
 cd "$(dirname "$0")/.."
 export BUILD=${BUILD:-build} CMOCKA_MESSAGE_OUTPUT=TAP TZ=Australia/Lord_Howe
 passed=0 failed=0 skipped=0
@@ -13,7 +14,7 @@ run_suite() { # name, command...
     local name=$1 ok bad skip rc
     shift
     local start=$SECONDS
-    "$@" >"$log" 2>&1 </dev/null
+    timeout "${SUITE_SECONDS:-300}" "$@" >"$log" 2>&1 </dev/null
     rc=$?
     skip=$(grep -cE '^ok .*# SKIP' "$log")
     ok=$(($(grep -cE '^ok ' "$log") - skip))

@@ -25,7 +25,8 @@
 enum { KIND_ENTERS = 1, KIND_LEAVES = 2, LEAVES_BYTES = 9, ENTERS_BYTES = 21, TEXT_MAX = 1024 };
 
 /* Frames are bounded by PS_RECORD_BYTES_MAX, so a letter's record has this much. */
-enum { LETTER_RECORD_MAX = PS_RECORD_BYTES_MAX - ENTERS_BYTES - TEXT_MAX, COPY_BYTES = 1 << 20 };
+enum { LETTER_RECORD_MAX = PS_RECORD_BYTES_MAX, COPY_BYTES = 1 << 20 };
+_Static_assert(ENTERS_BYTES + TEXT_MAX + LETTER_RECORD_MAX <= (int)PS_FRAME_PAYLOAD_MAX, "");
 
 static const char file_name[] = "dead-letters", fresh_name[] = "dead-letters.new";
 
@@ -112,7 +113,9 @@ static void remove_entry(struct ps_dead *d, struct ps_dead_entry *entry)
 static bool is_whole(const struct ps_frame *f)
 {
     const char *p = (const char *)f->payload;
-    if (f->is_mark || f->len < LEAVES_BYTES)
+    if (f->is_mark)
+        return true;
+    if (f->len < LEAVES_BYTES)
         return false;
     if (p[0] == KIND_LEAVES)
         return f->len == LEAVES_BYTES;
@@ -127,6 +130,9 @@ static int replay(struct ps_dead *d, const uint8_t *bytes, size_t len)
     size_t at = 0;
     int r = 0;
     while (r == 0 && ps_frame_next(bytes, len, &at, &f) == 1 && is_whole(&f)) {
+        d->size = at;
+        if (f.is_mark)
+            continue;
         uint64_t position = load((const char *)f.payload + 1, 8);
         struct ps_dead_entry *entry = find(d, position);
         if (f.payload[0] == KIND_ENTERS && entry == NULL)
@@ -155,7 +161,14 @@ static int load_file(struct ps_dead *d, int dir, struct ps_err *e)
     if (bytes == MAP_FAILED)
         return ps_fail(e, PS_EIO, "queue: map %s: %s", file_name, strerror(errno));
     int r = replay(d, bytes, (size_t)st.st_size);
+    bool damaged = ps_segment_find_marks((const uint8_t *)bytes + d->size,
+                                         (size_t)st.st_size - d->size) > d->size;
     munmap(bytes, (size_t)st.st_size);
+    if (r == 0 && damaged)
+        return ps_fail(e, PS_ECORRUPT,
+                       "queue: %s is damaged at byte %llu: restore it, or move it"
+                       " away to go on without its letters",
+                       file_name, (unsigned long long)d->size);
     return r < 0 ? ps_fail(e, r, "queue: no memory for the dead letters") : 0;
 }
 
@@ -172,6 +185,16 @@ static int read_payload(const struct ps_dead *d, const struct ps_dead_entry *ent
 }
 
 /* --- writing --- */
+
+/* Every write begins with a mark, as in the queue: it proves that what is before was durable. */
+static void add_mark(struct ps_buf *frames, uint64_t durable)
+{
+    uint8_t header[PS_FRAME_HEADER_BYTES];
+    durable = htole64(durable);
+    ps_frame_header(header, &durable, sizeof durable, true);
+    ps_buf_append(frames, header, sizeof header);
+    ps_buf_append(frames, &durable, sizeof durable);
+}
 
 static int write_frames(struct ps_dead *d, const struct ps_buf *frames, struct ps_err *e)
 {
@@ -209,14 +232,16 @@ static int copy_living(struct ps_dead *from, struct ps_dead *to, struct ps_err *
     struct ps_buf frames, payload;
     int r = 0;
     ps_buf_init(&frames, SIZE_MAX / 2);
-    ps_buf_init(&payload, PS_RECORD_BYTES_MAX);
+    ps_buf_init(&payload, PS_FRAME_PAYLOAD_MAX);
     for (size_t i = 0; r == 0 && i < from->count; i++) {
         struct ps_dead_entry entry = from->entries[i];
-        r = read_payload(from, &entry, &payload, e);
-        add_frame(&frames, &payload);
-        entry.offset = to->size + frames.len - entry.len;
-        if (r == 0 && entry.len > 0)
-            r = add_entry(to, entry);
+        if (entry.len > 0) { /* an empty frame would end the next replay */
+            r = read_payload(from, &entry, &payload, e);
+            add_frame(&frames, &payload);
+            entry.offset = to->size + frames.len - entry.len;
+            if (r == 0)
+                r = add_entry(to, entry);
+        }
         if (r == 0 && (frames.len >= COPY_BYTES || i + 1 == from->count)) {
             r = write_frames(to, &frames, e);
             ps_buf_clear(&frames);
@@ -290,10 +315,12 @@ int ps_dead_bury(struct ps_dead *d, const struct ps_dead_letter *letters, size_t
     bool *added = calloc(count, sizeof *added);
     int r = added == NULL ? ps_fail(e, PS_ENOMEM, "queue: no memory for dead letters") : 0;
     ps_buf_init(&frames, SIZE_MAX / 2);
-    ps_buf_init(&payload, PS_RECORD_BYTES_MAX);
+    ps_buf_init(&payload, PS_FRAME_PAYLOAD_MAX);
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (find(d, letters[i].position) != NULL)
             continue;
+        if (frames.len == 0)
+            add_mark(&frames, d->size);
         encode(&payload, &letters[i]);
         add_frame(&frames, &payload);
         struct ps_dead_entry entry = {letters[i].position, d->size + frames.len - payload.len,
@@ -316,9 +343,10 @@ static int write_leaves(struct ps_dead *d, uint64_t position, struct ps_err *e)
 {
     struct ps_buf frames, payload;
     ps_buf_init(&frames, PS_RECORD_BYTES_MAX);
-    ps_buf_init(&payload, PS_RECORD_BYTES_MAX);
+    ps_buf_init(&payload, PS_FRAME_PAYLOAD_MAX);
     put(&payload, KIND_LEAVES, 1);
     put(&payload, position, 8);
+    add_mark(&frames, d->size);
     add_frame(&frames, &payload);
     int r = write_frames(d, &frames, e);
     ps_buf_done(&payload);
@@ -359,7 +387,7 @@ int ps_dead_each(struct ps_dead *d, ps_dead_fn *fn, void *ctx, struct ps_err *e)
 {
     struct ps_buf payload;
     int r = 0;
-    ps_buf_init(&payload, PS_RECORD_BYTES_MAX);
+    ps_buf_init(&payload, PS_FRAME_PAYLOAD_MAX);
     for (size_t i = 0; r == 0 && i < d->count; i++) {
         if (d->entries[i].len == 0)
             continue;

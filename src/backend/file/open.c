@@ -76,13 +76,13 @@ static size_t scan_frames(const uint8_t *bytes, size_t len)
     return at;
 }
 
-static int examine(struct file_queue *q, const char *name, struct segment *s, const uint8_t *bytes,
-                   size_t len, struct ps_err *e)
+static int examine(const char *name, struct segment *s, const uint8_t *bytes, size_t len,
+                   struct ps_err *e)
 {
     uint64_t base;
     if (!ps_segment_parse_header(bytes, len, &base) || base != s->base)
-        return len < PS_SEGMENT_HEADER_BYTES && q->writable
-                   ? 1 /* made, and crashed before its header was written */
+        return len < PS_SEGMENT_HEADER_BYTES
+                   ? 1 /* made, but its header is not written: a crash, or this very moment */
                    : ps_fail(e, PS_ECORRUPT, "queue: %s does not begin like a segment", name);
     size_t at = scan_frames(bytes, len);
     s->end = s->base + at;
@@ -110,7 +110,7 @@ static int scan_last(struct file_queue *q, struct ps_err *e)
     }
     size_t len = (size_t)st.st_size;
     void *bytes = len == 0 ? NULL : mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-    int r = bytes == MAP_FAILED ? ps_file_fail(e, name) : examine(q, name, s, bytes, len, e);
+    int r = bytes == MAP_FAILED ? ps_file_fail(e, name) : examine(name, s, bytes, len, e);
     if (bytes != NULL && bytes != MAP_FAILED)
         munmap(bytes, len);
     close(fd);
@@ -123,8 +123,11 @@ static int check_chain(const struct file_queue *q, struct ps_err *e)
         char name[SEGMENT_NAME_MAX];
         struct stat st;
         ps_file_name_segment(name, q->segments[i].base);
-        if (fstatat(q->dir, name, &st, 0) < 0)
+        if (fstatat(q->dir, name, &st, 0) < 0) {
+            if (errno == ENOENT && !q->writable && i == 0)
+                return PS_EBUSY; /* trimmed by the writer since it was listed */
             return ps_file_fail(e, name);
+        }
         if (q->segments[i].base + (uint64_t)st.st_size != q->segments[i + 1].base)
             return ps_fail(e, PS_ECORRUPT,
                            "queue: after %s a segment is missing or it was cut: restore the folder",
@@ -177,7 +180,10 @@ int ps_file_load(struct file_queue *q, struct ps_err *e)
     int r = list_segments(q, e);
     if (r == 0 && q->count > 0)
         r = scan_last(q, e);
-    if (r == 1) {
+    if (r == 1 && !q->writable) {
+        q->segments[q->count - 1].end = q->segments[q->count - 1].base;
+        r = 0;
+    } else if (r == 1) {
         uint64_t base = q->segments[--q->count].base;
         r = ps_file_make_segment(q, base, e);
         if (r == 0)
@@ -191,6 +197,10 @@ int ps_file_load(struct file_queue *q, struct ps_err *e)
     }
     if (r == 0)
         r = check_chain(q, e);
+    if (r == PS_EBUSY) {
+        q->count = 0;
+        return ps_file_load(q, e);
+    }
     if (r == 0 && q->count > 0)
         q->durable = q->segments[q->count - 1].end;
     return r;

@@ -166,7 +166,14 @@ static int append(struct ps_queue *queue, const struct ps_str *records, size_t c
     size_t bytes = PS_FRAME_HEADER_BYTES + PS_FRAME_MARK_BYTES;
     for (size_t i = 0; i < count; i++)
         bytes += PS_FRAME_HEADER_BYTES + records[i].len;
-    if (live_bytes(q) + bytes > q->limits.bytes_max)
+    bool is_full = live_bytes(q) + bytes > q->limits.bytes_max;
+    /* trim cannot take the tail: close it, or a queue that is all tail stays full for ever */
+    if (is_full && q->append.len == 0 && q->written - q->tail_base > PS_SEGMENT_HEADER_BYTES) {
+        int rolled = roll_over(q, e);
+        if (rolled < 0)
+            return rolled;
+    }
+    if (is_full)
         return ps_fail(e, PS_EFULL, "queue: full (%llu bytes)",
                        (unsigned long long)q->limits.bytes_max);
     int r = 0;
@@ -323,7 +330,7 @@ static int read_queue(struct ps_queue *queue, uint64_t from, size_t records_max,
     struct file_queue *q = file_of(queue);
     uint64_t base = 0, end = 0;
     int r = 0;
-    while (ret->count == 0) { /* a segment may end with a mark alone */
+    while (ret->count == 0 && records_max > 0) { /* a segment may end with a mark alone */
         ps_buf_clear(&ret->bytes);
         int found = find_segment(q, &from, &base, &end, e);
         if (found <= 0) {

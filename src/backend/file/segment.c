@@ -67,7 +67,7 @@ int ps_frame_next(const uint8_t *bytes, size_t len, size_t *at, struct ps_frame 
     const uint8_t *p = bytes + *at;
     uint32_t word = load32(p), size = word & ~MARK;
     bool is_mark = (word & MARK) != 0;
-    if (is_mark ? size != PS_FRAME_MARK_BYTES : size > PS_RECORD_BYTES_MAX)
+    if (is_mark ? size != PS_FRAME_MARK_BYTES : size > PS_FRAME_PAYLOAD_MAX)
         return PS_ECORRUPT;
     if (left - PS_FRAME_HEADER_BYTES < size)
         return 0;

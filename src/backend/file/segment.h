@@ -22,7 +22,8 @@
 enum {
     PS_SEGMENT_HEADER_BYTES = 16,
     PS_FRAME_HEADER_BYTES = 8,
-    PS_FRAME_MARK_BYTES = 8, /* payload of a mark */
+    PS_FRAME_MARK_BYTES = 8,             /* payload of a mark */
+    PS_FRAME_PAYLOAD_MAX = 65536 + 2048, /* a record, or a dead letter that holds one */
 };
 
 struct ps_frame {

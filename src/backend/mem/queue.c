@@ -176,7 +176,8 @@ static int trim(struct ps_queue *q, uint64_t before, struct ps_err *e)
         s->bytes -= s->entries[n].len;
         free(s->entries[n].bytes);
     }
-    memmove(s->entries, s->entries + n, (s->count - n) * (n > 0 ? sizeof *s->entries : 0));
+    if (n > 0)
+        memmove(s->entries, s->entries + n, (s->count - n) * sizeof *s->entries);
     s->first += n;
     s->count -= n;
     pthread_mutex_unlock(&lock);

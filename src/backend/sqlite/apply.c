@@ -24,6 +24,7 @@ struct applying {
     const struct ps_batch *batch;
     uint8_t *outcomes;
     struct ps_err *e;
+    size_t days_planned; /* admitted and not stored */
 };
 
 /* --- positions and redo --- */
@@ -130,6 +131,19 @@ static int insert_row(struct applying *a, struct day_table *t, size_t index)
     return r;
 }
 
+/* The tables of the event's day, made if need be, ready to write. */
+static int day_to_write(struct applying *a, size_t index, struct day_table **ret)
+{
+    int32_t day = ps_time_day(a->batch->events[index].timestamp_ms);
+    struct day_table *t = ps_sqlite_find_day(a->s, day);
+    int r = t != NULL ? 0 : ps_sqlite_make_day(a->s, day, &t, a->e);
+    if (r == 0)
+        r = ps_sqlite_open_day(a->s, t, a->e);
+    if (r == 0)
+        *ret = t;
+    return r;
+}
+
 /* --- ids that have to be compared across days --- */
 
 static int day_has_id(struct applying *a, int32_t day, struct ps_str id, bool *ret)
@@ -186,15 +200,18 @@ static int is_stored(struct applying *a, struct ps_str id, int64_t hash, bool *r
     return r;
 }
 
-static int insert_foreign(struct applying *a, struct day_table *t, size_t index)
+static int insert_foreign(struct applying *a, size_t index)
 {
+    struct day_table *t;
     struct ps_str id = a->batch->events[index].id;
     int64_t hash = (int64_t)ps_hash64(id.ptr, id.len, 0);
     bool stored;
     int r = is_stored(a, id, hash, &stored);
     if (r < 0 || stored)
         return r;
-    r = insert_row(a, t, index);
+    r = day_to_write(a, index, &t);
+    if (r == 0)
+        r = insert_row(a, t, index);
     if (r == 0)
         r = ps_db_execf(&a->s->db, a->e, "INSERT OR REPLACE INTO foreign_ids VALUES (%lld, %d)",
                         (long long)hash, (int)t->day);
@@ -207,12 +224,16 @@ static int insert_foreign(struct applying *a, struct day_table *t, size_t index)
     return r;
 }
 
-static int insert_suspicious(struct applying *a, struct day_table *t, size_t index)
+static int insert_suspicious(struct applying *a, size_t index)
 {
+    struct day_table *t;
     struct ps_str id = a->batch->events[index].id;
     bool stored;
     int r = is_stored(a, id, (int64_t)ps_hash64(id.ptr, id.len, 0), &stored);
-    return r < 0 || stored ? r : insert_row(a, t, index);
+    if (r < 0 || stored)
+        return r;
+    r = day_to_write(a, index, &t);
+    return r < 0 ? r : insert_row(a, t, index);
 }
 
 /* --- days --- */
@@ -228,43 +249,58 @@ static void refuse(struct applying *a, size_t from, size_t to, enum ps_outcome w
         a->outcomes[a->batch->order[k]] = (uint8_t)why;
 }
 
-/* The day's tables, ready to write; *ret NULL when the events in order[from..to) were refused. */
-static int admit_day(struct applying *a, size_t from, size_t to, struct day_table **ret)
+/* Refuses the events in order[from..to) whose day takes none. Makes no tables yet: a day whose
+ * events are all duplicates is no day. */
+static int admit_day(struct applying *a, size_t from, size_t to)
 {
     int32_t day = day_of(a->batch, from);
     bool sealed;
-    *ret = NULL;
     int r = ps_sqlite_day_is_sealed(a->s, day, &sealed, a->e);
     if (r < 0)
         return r;
-    if (sealed) {
+    bool stored = ps_sqlite_find_day(a->s, day) != NULL;
+    if (sealed)
         refuse(a, from, to, PS_OUTCOME_CLOSED_DAY);
-        return 0;
-    }
-    struct day_table *t = ps_sqlite_find_day(a->s, day);
-    if (t == NULL && a->s->day_count == PS_STORE_DAYS_MAX) {
+    else if (!stored && a->s->day_count + a->days_planned == PS_STORE_DAYS_MAX)
         refuse(a, from, to, PS_OUTCOME_TOO_MANY_DAYS);
-        return 0;
+    else
+        a->days_planned += !stored;
+    return 0;
+}
+
+static bool is_misdated(const struct ps_event *event)
+{
+    return !ps_event_id_is_dated(event) && ps_id_leading_ms(event->id) != PS_ABSENT;
+}
+
+/* Where a dated and a misdated id may be the same, only the order of the queue says which counts.
+ */
+static int insert_in_order(struct applying *a)
+{
+    const struct ps_batch *b = a->batch;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < b->count; i++) {
+        if (a->outcomes[i] != PS_OUTCOME_DUPLICATE)
+            continue;
+        r = ps_event_id_is_dated(&b->events[i]) ? insert_suspicious(a, i) : insert_foreign(a, i);
     }
-    r = t != NULL ? 0 : ps_sqlite_make_day(a->s, day, &t, a->e);
-    if (r == 0)
-        r = ps_sqlite_open_day(a->s, t, a->e);
-    if (r == 0)
-        *ret = t;
     return r;
 }
 
-static int insert_dated(struct applying *a, size_t from, size_t to, struct day_table *t)
+static int insert_dated(struct applying *a, size_t from, size_t to)
 {
     const struct ps_batch *b = a->batch;
+    struct day_table *t = NULL;
     size_t n = 0;
     int r = 0;
     for (size_t k = from; r == 0 && k < to; k++) {
         size_t index = b->order[k];
         if (!ps_event_id_is_dated(&b->events[index]))
             continue;
-        r = a->s->misdated ? insert_suspicious(a, t, index)
-                           : fill_row(a, t, index, &a->s->rows[n++]);
+        if (t == NULL)
+            r = day_to_write(a, index, &t);
+        if (r == 0)
+            r = fill_row(a, t, index, &a->s->rows[n++]);
     }
     return r < 0 || n == 0 ? r : insert_bulk(a, t, n);
 }
@@ -272,27 +308,27 @@ static int insert_dated(struct applying *a, size_t from, size_t to, struct day_t
 static int insert_events(struct applying *a)
 {
     const struct ps_batch *b = a->batch;
-    bool any_foreign = false;
+    bool any_foreign = false, in_order = a->s->misdated;
     int r = 0;
     memset(a->outcomes, PS_OUTCOME_DUPLICATE, b->count);
     for (size_t i = 0; i < b->count; i++)
-        any_foreign |= !ps_event_id_is_dated(&b->events[i]);
+        any_foreign |= !ps_event_id_is_dated(&b->events[i]), in_order |= is_misdated(&b->events[i]);
     for (size_t from = 0, to; r == 0 && from < b->count; from = to) { /* admit every day first */
-        struct day_table *t;
         for (to = from + 1; to < b->count && day_of(b, to) == day_of(b, from); to++)
             continue;
-        r = admit_day(a, from, to, &t);
+        r = admit_day(a, from, to);
     }
+    if (r == 0 && in_order)
+        return insert_in_order(a);
     for (size_t i = 0; r == 0 && any_foreign && i < b->count; i++)
         if (a->outcomes[i] == PS_OUTCOME_DUPLICATE && !ps_event_id_is_dated(&b->events[i]))
-            r = insert_foreign(a, ps_sqlite_find_day(a->s, ps_time_day(b->events[i].timestamp_ms)),
-                               i);
+            r = insert_foreign(a, i);
     for (size_t from = 0, to; r == 0 && from < b->count; from = to) {
         for (to = from + 1; to < b->count && day_of(b, to) == day_of(b, from); to++)
             continue;
         uint8_t first = a->outcomes[b->order[from]];
         if (first == PS_OUTCOME_NEW || first == PS_OUTCOME_DUPLICATE)
-            r = insert_dated(a, from, to, ps_sqlite_find_day(a->s, day_of(b, from)));
+            r = insert_dated(a, from, to);
     }
     return r;
 }
@@ -327,16 +363,33 @@ static int apply_batch(struct applying *a, struct ps_applied *ret)
     return r;
 }
 
+/* What this handle remembers of the days is stale once another has committed. */
+static int notice_others(struct sqlite_store *s, struct ps_err *e)
+{
+    sqlite3_stmt *q;
+    int r = ps_db_prepare(&s->db, "PRAGMA data_version", &q, e);
+    if (r < 0)
+        return r;
+    int64_t version = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
+    sqlite3_finalize(q);
+    if (version != s->data_version)
+        ps_sqlite_forget_days(s);
+    s->data_version = version;
+    return 0;
+}
+
 int ps_sqlite_apply(struct ps_store *store, const struct ps_batch *b, struct ps_applied *ret,
                     struct ps_err *e)
 {
     struct sqlite_store *s = sqlite_of(store);
-    struct applying a = {s, b, ret->outcomes, e};
+    struct applying a = {s, b, ret->outcomes, e, 0};
     PS_ASSERT(!s->frozen && s->rows != NULL);
     int r = ps_db_begin(&s->db, e);
     if (r < 0)
         return r;
-    r = apply_batch(&a, ret);
+    r = notice_others(s, e);
+    if (r == 0)
+        r = apply_batch(&a, ret);
     r = ps_db_end(&s->db, r, e);
     if (r < 0)
         ps_sqlite_forget_days(s);

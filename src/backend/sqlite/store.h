@@ -25,6 +25,7 @@ struct sqlite_store {
     struct day_table *days[PS_STORE_DAYS_MAX]; /* every stored day, by day; opened when touched */
     size_t day_count;
     bool days_loaded, misdated;
+    int64_t data_version; /* moves when another handle commits */
 };
 
 static inline struct sqlite_store *sqlite_of(struct ps_store *s)
