@@ -132,6 +132,108 @@ static const struct option table[] = {
      "further paths count as (other)",
      FIELD(max_paths_per_hour),
      {PS_VALUE_INT, 1, 10000000, NULL}},
+    {"snapshot_paths",
+     "snapshot",
+     "100",
+     "paths in a snapshot",
+     FIELD(snapshot_paths),
+     {PS_VALUE_INT, 1, 10000, NULL}},
+    {"snapshot_batches",
+     "snapshot",
+     "10",
+     "make one after so many batches",
+     FIELD(snapshot_batches),
+     {PS_VALUE_INT, 1, 1000000, NULL}},
+    {"objects",
+     "archive",
+     "dir",
+     "where archived days go: dir or s3",
+     FIELD(objects),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"archive_dir",
+     "archive",
+     "",
+     "folder of archived days (DATA_DIR/objects)",
+     FIELD(archive_dir),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"s3_bucket",
+     "archive",
+     "",
+     "bucket, or bucket/prefix",
+     FIELD(s3_bucket),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"s3_endpoint",
+     "archive",
+     "",
+     "https://host of the S3 service (AWS)",
+     FIELD(s3_endpoint),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"s3_region",
+     "archive",
+     "",
+     "region (AWS_REGION, us-east-1)",
+     FIELD(s3_region),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"s3_access_key_id",
+     "archive",
+     "",
+     "(AWS_ACCESS_KEY_ID)",
+     FIELD(s3_access_key_id),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"s3_secret_access_key",
+     "archive",
+     "",
+     "(AWS_SECRET_ACCESS_KEY)",
+     FIELD(s3_secret_access_key),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"s3_virtual_host",
+     "archive",
+     "false",
+     "bucket.host/key instead of host/bucket/key",
+     FIELD(s3_virtual_host),
+     {PS_VALUE_BOOL, 0, 1, NULL}},
+    {"s3_timeout",
+     "archive",
+     "30s",
+     "for connecting, and for standing still",
+     FIELD(s3_timeout),
+     {PS_VALUE_DURATION, 100, 600000, NULL}},
+    {"s3_retries",
+     "archive",
+     "4",
+     "of one request",
+     FIELD(s3_retries),
+     {PS_VALUE_INT, 0, 20, NULL}},
+    {"cron_archive",
+     "triggers",
+     "0 2 * * *",
+     "when to archive (UTC), or off",
+     FIELD(cron_archive),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"cron_snapshot",
+     "triggers",
+     "*/5 * * * *",
+     "when to make a snapshot, or off",
+     FIELD(cron_snapshot),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"cron_capacity",
+     "triggers",
+     "0 */6 * * *",
+     "when to look at the size, or off",
+     FIELD(cron_capacity),
+     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
+    {"max_db_size",
+     "capacity",
+     "10GB",
+     "warn at 70, 85 and 95 % of it",
+     FIELD(max_db_size),
+     {PS_VALUE_SIZE, MB, 1024 * 1024 * GB, NULL}},
+    {"webhook",
+     "capacity",
+     "",
+     "URL that gets a JSON POST with each warning",
+     FIELD(webhook),
+     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
     {"log_level",
      "output",
      "info",
@@ -178,6 +280,12 @@ static void store_value(struct ps_config *c, const struct option *o, const char 
         *(int64_t *)(void *)field = number;
 }
 
+/* What is printed ends up in logs and tickets. */
+static bool is_secret(const struct option *o)
+{
+    return o->field == FIELD(s3_secret_access_key);
+}
+
 /* `where` is the source as a person knows it: "a.ini:3", "PATHSTATS_LISTEN", "--listen". */
 static int set_option(struct ps_config *c, const struct option *o, const char *value,
                       enum ps_config_source source, int line, const char *where, struct ps_err *e)
@@ -185,6 +293,7 @@ static int set_option(struct ps_config *c, const struct option *o, const char *v
     int64_t number = 0;
     size_t index = (size_t)(o - table);
     if (!ps_value_parse(&o->rule, value, &number)) {
+        value = is_secret(o) ? "(not shown)" : value;
         char right[DESCRIPTION_MAX];
         ps_value_describe(&o->rule, right, sizeof(right));
         return ps_fail(e, PS_EINVAL, "%s: %s cannot be \"%.*s\"; it takes %s", where, o->name,
@@ -506,7 +615,9 @@ void ps_config_help(FILE *out)
 static void format_value(const struct ps_config *c, const struct option *o, char *to, size_t n)
 {
     const char *field = (const char *)c + o->field;
-    if (is_text(o))
+    if (is_secret(o) && field[0] != '\0')
+        snprintf(to, n, "; (set, not shown)");
+    else if (is_text(o))
         snprintf(to, n, "%s", field);
     else if (o->rule.kind == PS_VALUE_BOOL)
         ps_value_format(&o->rule, *(const bool *)(const void *)field, to, n);

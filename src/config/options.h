@@ -30,7 +30,7 @@
 
 enum {
     PS_CONFIG_TEXT_MAX = 512, /* bytes of a text value, NUL included */
-    PS_CONFIG_OPTIONS_MAX = 32,
+    PS_CONFIG_OPTIONS_MAX = 48,
 };
 
 enum ps_config_source {
@@ -50,7 +50,18 @@ struct ps_config {
     int64_t body_limit, queue_max, dead_letters_max, cache_size; /* bytes */
     int64_t batch_events, max_retries, max_paths_per_hour, retention_days;
     int64_t flush_interval; /* ms */
-    int64_t log_level;      /* enum ps_log_level */
+    int64_t snapshot_paths, snapshot_batches;
+    int64_t max_db_size;              /* bytes */
+    char webhook[PS_CONFIG_TEXT_MAX]; /* URL, or "" */
+    char cron_archive[PS_CONFIG_TEXT_MAX], cron_snapshot[PS_CONFIG_TEXT_MAX],
+        cron_capacity[PS_CONFIG_TEXT_MAX];                             /* an expression, or "off" */
+    char objects[PS_CONFIG_TEXT_MAX], archive_dir[PS_CONFIG_TEXT_MAX]; /* "": DATA_DIR/objects */
+    char s3_bucket[PS_CONFIG_TEXT_MAX], s3_endpoint[PS_CONFIG_TEXT_MAX],
+        s3_region[PS_CONFIG_TEXT_MAX], s3_access_key_id[PS_CONFIG_TEXT_MAX],
+        s3_secret_access_key[PS_CONFIG_TEXT_MAX];
+    bool s3_virtual_host;
+    int64_t s3_timeout, s3_retries; /* ms; of a request */
+    int64_t log_level;              /* enum ps_log_level */
 
     enum ps_config_source sources[PS_CONFIG_OPTIONS_MAX]; /* in the table's order */
     int lines[PS_CONFIG_OPTIONS_MAX];                     /* in the file, when from there */

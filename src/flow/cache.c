@@ -99,20 +99,14 @@ static size_t hour_index(const struct ps_cache *c, int32_t hour)
     return low;
 }
 
-struct hour_load {
-    struct ps_hour *hour;
-    int error;
-};
-
 static int learn_path(void *ctx, const struct ps_stat_row *row)
 {
-    struct hour_load *load = ctx;
     uint64_t loser;
     if (ps_str_equal(row->path, PS_OTHER_PATH))
         return 0;
     /* Rows written under a larger limit keep their aggregates: no limit while loading. */
-    return load->error = ps_hour_admit(load->hour, ps_hash64(row->path.ptr, row->path.len, 0),
-                                       SIZE_MAX, &loser);
+    int r = ps_hour_admit(ctx, ps_hash64(row->path.ptr, row->path.len, 0), SIZE_MAX, &loser);
+    return r < 0 ? r : 0;
 }
 
 static int insert_hour(struct ps_cache *c, size_t at, int32_t hour, struct ps_err *e)
@@ -126,10 +120,9 @@ static int insert_hour(struct ps_cache *c, size_t at, int32_t hour, struct ps_er
         c->hour_cap = cap;
     }
     struct ps_hour fresh;
-    struct hour_load load = {.hour = &fresh};
     struct ps_stats_query q = {.from_hour = hour, .to_hour = hour};
     ps_hour_init(&fresh, hour);
-    int r = ps_store_stats(c->store, &q, learn_path, &load, e);
+    int r = ps_store_stats(c->store, &q, learn_path, &fresh, e);
     if (r < 0) {
         ps_hour_done(&fresh);
         return r;
@@ -162,13 +155,11 @@ static int find_hour(struct ps_cache *c, int32_t hour, struct ps_hour **ret, str
 struct row_load {
     const struct ps_alloc *alloc;
     struct ps_aggregate *into;
-    bool found;
 };
 
 static int load_row(void *ctx, const struct ps_stat_row *row)
 {
     struct row_load *load = ctx;
-    load->found = true;
     return ps_aggregate_unpack(&row->stat, load->alloc, load->into);
 }
 
@@ -205,7 +196,6 @@ static void mark_dirty(struct ps_cache *c, struct ps_aggmap_entry *entry)
 struct loser_search {
     uint64_t hash;
     struct ps_cache *cache;
-    int error;
 };
 
 static int load_loser(void *ctx, const struct ps_stat_row *row)

@@ -450,7 +450,7 @@ static void help_lists_every_option(void **state)
             fail_msg("not in help: %s", flag);
         options++;
     }
-    assert_int_equal(options, 18);
+    assert_int_equal(options, 35);
     assert_non_null(strstr(help, "--[no-]record-self"));
     assert_non_null(strstr(help, "--listen HOST:PORT"));
     assert_non_null(strstr(help, "[127.0.0.1:8787]"));

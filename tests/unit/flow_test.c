@@ -134,7 +134,9 @@ static int add_row(void *ctx, const struct ps_stat_row *row)
 static struct found find_stats(struct world *w, const char *path)
 {
     struct found found = {0};
-    struct ps_stats_query q = {INT32_MIN, INT32_MAX, {path, path == NULL ? 0 : strlen(path)}};
+    struct ps_stats_query q = {.from_hour = INT32_MIN,
+                               .to_hour = INT32_MAX,
+                               .path = {path, path == NULL ? 0 : strlen(path)}};
     assert_int_equal(ps_store_stats(w->store, &q, add_row, &found, NULL), 0);
     return found;
 }
@@ -349,7 +351,7 @@ static void path_limit_is_pure(void **state)
     struct dump *first = calloc(1, sizeof *first), *other = calloc(1, sizeof *other);
     for (int round = 0; round < 4; round++) {
         struct dump *dump = round == 0 ? first : other;
-        struct ps_stats_query q = {INT32_MIN, INT32_MAX, PS_STR_NONE};
+        struct ps_stats_query q = {.from_hour = INT32_MIN, .to_hour = INT32_MAX};
         crash(w);
         ps_mem_forget(w->target);
         w->max_paths = 5;
@@ -410,7 +412,7 @@ static void verify_finds_what_is_wrong(void **state)
 {
     struct world *w = *state;
     uint64_t position, watermark;
-    struct ps_stats_query q = {INT32_MIN, INT32_MAX, PS_STR("/a")};
+    struct ps_stats_query q = {.from_hour = INT32_MIN, .to_hour = INT32_MAX, .path = PS_STR("/a")};
     enqueue_many(w, "w", 0, 50, "/a");
     enqueue_many(w, "z", 0, 50, "/b");
     drain(w);

@@ -349,6 +349,8 @@ static int apply_batch(struct applying *a, struct ps_applied *ret)
     r = ps_sqlite_load_days(a->s, a->e);
     if (r == 0)
         r = insert_events(a);
+    if (r == 0 && a->s->view_is_stale)
+        r = ps_sqlite_make_view(a->s, a->e);
     for (size_t i = 0; r == 0 && i < b->count; i++)
         counts[a->outcomes[i]]++;
     ret->fresh = counts[PS_OUTCOME_NEW];

@@ -40,7 +40,7 @@ void ps_sqlite_forget_days(struct sqlite_store *s)
     for (size_t i = 0; i < s->day_count; i++)
         close_day(s->days[i]);
     s->day_count = 0;
-    s->days_loaded = false;
+    s->days_loaded = s->view_is_stale = false;
 }
 
 static size_t day_index(const struct sqlite_store *s, int32_t day)
@@ -143,7 +143,7 @@ static int drop_part_views(struct sqlite_store *s, struct ps_err *e)
     return r;
 }
 
-static int make_view(struct sqlite_store *s, struct ps_err *e)
+int ps_sqlite_make_view(struct sqlite_store *s, struct ps_err *e)
 {
     struct ps_buf sql, whole;
     ps_buf_init(&sql, VIEW_BYTES_MAX);
@@ -173,6 +173,7 @@ static int make_view(struct sqlite_store *s, struct ps_err *e)
                          : ps_db_exec(&s->db, whole.ptr, e);
     ps_buf_done(&sql);
     ps_buf_done(&whole);
+    s->view_is_stale = false;
     return r;
 }
 
@@ -192,11 +193,11 @@ int ps_sqlite_make_day(struct sqlite_store *s, int32_t day, struct day_table **r
                         " is_error INTEGER) WITHOUT ROWID;"
                         "INSERT INTO days(day) VALUES (%d)",
                         t->name, t->name, (int)day);
-    if (r == 0)
-        r = make_view(s, e);
-    if (r == 0)
-        *ret = t;
-    return r;
+    if (r < 0)
+        return r;
+    s->view_is_stale = true;
+    *ret = t;
+    return 0;
 }
 
 int ps_sqlite_open_day(struct sqlite_store *s, struct day_table *t, struct ps_err *e)

@@ -235,6 +235,27 @@ static int read_version(struct db *db, int *ret, struct ps_err *e)
     return r;
 }
 
+static int fail_newer(int version, int count, struct ps_err *e)
+{
+    return ps_fail(e, PS_EINVAL,
+                   "the database has schema %d, this pathstats knows up to %d: use a newer one",
+                   version, count);
+}
+
+int ps_db_check(struct db *db, int count, struct ps_err *e)
+{
+    int version;
+    int r = read_version(db, &version, e);
+    if (r == 0 && version > count)
+        r = fail_newer(version, count, e);
+    if (r == 0 && version < count)
+        r = ps_fail(e, PS_EINVAL,
+                    "the database has schema %d, this pathstats wants %d: let `pathstats serve` or "
+                    "`import` open it once",
+                    version, count);
+    return r;
+}
+
 int ps_db_migrate(struct db *db, const char *const *migrations, int count, struct ps_err *e)
 {
     int version = 0;
@@ -243,9 +264,7 @@ int ps_db_migrate(struct db *db, const char *const *migrations, int count, struc
         return r;
     r = read_version(db, &version, e);
     if (r == 0 && version > count)
-        r = ps_fail(e, PS_EINVAL,
-                    "the database has schema %d, this pathstats knows up to %d: use a newer one",
-                    version, count);
+        r = fail_newer(version, count, e);
     for (int i = version; r == 0 && i < count; i++)
         r = ps_db_exec(db, migrations[i], e);
     if (r == 0 && version < count)

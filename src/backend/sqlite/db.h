@@ -26,6 +26,9 @@ void ps_db_close(struct db *db);
 /* Applies the migrations the file does not have yet, in one transaction. */
 int ps_db_migrate(struct db *db, const char *const *migrations, int count, struct ps_err *e);
 
+/* For who only reads: PS_EINVAL unless the file has exactly these migrations. */
+int ps_db_check(struct db *db, int count, struct ps_err *e);
+
 /* Waits for its turn and begins; end commits or rolls back and passes the turn on. */
 int ps_db_begin(struct db *db, struct ps_err *e);
 int ps_db_end(struct db *db, int outcome, struct ps_err *e);

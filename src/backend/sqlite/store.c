@@ -38,7 +38,9 @@ static int open_store(struct ps_store **ret, const char *target, enum ps_store_m
         free(s);
         return r;
     }
-    if (mode == PS_STORE_WRITE) {
+    if (mode == PS_STORE_READ) {
+        r = ps_db_check(&s->db, PS_COUNT_OF(migrations), e);
+    } else {
         s->rows = calloc(PS_BATCH_EVENTS_MAX, sizeof *s->rows);
         r = s->rows == NULL ? ps_fail(e, PS_ENOMEM, "sqlite: no memory for a batch")
                             : ps_db_migrate(&s->db, migrations, PS_COUNT_OF(migrations), e);

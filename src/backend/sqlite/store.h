@@ -25,6 +25,7 @@ struct sqlite_store {
     struct day_table *days[PS_STORE_DAYS_MAX]; /* every stored day, by day; opened when touched */
     size_t day_count;
     bool days_loaded, misdated;
+    bool view_is_stale;   /* a day came or went in this transaction */
     int64_t data_version; /* moves when another handle commits */
 };
 
@@ -39,7 +40,9 @@ int ps_sqlite_load_days(struct sqlite_store *s, struct ps_err *e);
 void ps_sqlite_forget_days(struct sqlite_store *s);
 /* NULL when the day has no tables. */
 struct day_table *ps_sqlite_find_day(struct sqlite_store *s, int32_t day);
-/* Makes the tables and the view if need be; PS_EFULL at PS_STORE_DAYS_MAX. */
+/* The view over all days anew; once, at the end of a transaction that made or dropped some. */
+int ps_sqlite_make_view(struct sqlite_store *s, struct ps_err *e);
+/* Makes the day's tables; PS_EFULL at PS_STORE_DAYS_MAX. */
 int ps_sqlite_make_day(struct sqlite_store *s, int32_t day, struct day_table **ret,
                        struct ps_err *e);
 /* Prepares the statements of a day that is to be written. */
