@@ -24,6 +24,7 @@
 #include "flow/commit.h"
 #include "port/clock.h"
 #include "port/kv.h"
+#include "port/ledger.h"
 #include "port/queue.h"
 #include "wrap/secret.h"
 
@@ -31,6 +32,17 @@ struct ps_api;
 
 /* Puts every dead letter back into the queue; *ret_count is how many, also after a failure. */
 typedef int ps_api_replay_fn(void *ctx, size_t *ret_count, struct ps_err *e);
+
+/* Orders go to the thread that runs the jobs; the request waits for `done`, which is called exactly
+ * once, from that thread, unless the order returned a failure (then never). code 0: `text` is a
+ * JSON object for the answer; negative: `text` is for a person. */
+typedef void ps_api_done_fn(void *ctx, int code, const char *text);
+
+struct ps_api_orders {
+    void *ctx;
+    int (*archive)(void *ctx, int32_t day, ps_api_done_fn *done, void *done_ctx, struct ps_err *e);
+    int (*snapshot)(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e);
+};
 
 /* Everything pointed at must outlive the server, but for host and secret, which are copied. The
  * queue must allow info, dead and the replay hook from the server's thread. */
@@ -48,6 +60,12 @@ struct ps_api_config {
     const char *version;
     const char *data_dir;                  /* named in the answer when the queue is full */
     ps_api_replay_fn *replay_dead_letters; /* NULL: the route answers 501 */
+    const struct ps_api_orders *orders;    /* NULL: these routes answer 501 */
+    /* For the questions of an administrator; used by the server's thread alone. NULL: 501. */
+    struct ps_store *store;
+    struct ps_ledger *ledger;
+    int (*capacity)(void *ctx, struct ps_buf *ret_json, struct ps_err *e); /* NULL: 501 */
+    void *capacity_ctx;
     void *replay_ctx;
 };
 
