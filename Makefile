@@ -13,7 +13,7 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpoi
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DPS_VERSION='"$(VERSION)"' -Isrc $(WARN) -ffp-contract=off -pthread \
              $(CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-LIBS    := -lsqlite3 -lmicrohttpd -lcurl -lcrypto -lz -linih -pthread
+LIBS    := -lsqlite3 -lmicrohttpd -lcurl -lcrypto -lz -ldeflate -linih -pthread
 LDFLAGS += $(if $(SAN),-fsanitize=$(SAN))
 
 MAIN    := src/cli/main.c

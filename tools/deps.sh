@@ -2,7 +2,7 @@
 # Brings the Debian packages a part of the project needs: build, test or all. Asks apt only for what
 # is missing, so a machine that has everything needs neither root nor a network.
 set -eu
-build="gcc make pkg-config libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libinih-dev"
+build="gcc make pkg-config libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libdeflate-dev libinih-dev"
 test="$build libcmocka-dev libjansson-dev libxxhash-dev sqlite3 curl gawk"
 all="$test clang lld clang-format llvm libclang-rt-14-dev nodejs python3 ceph-mon ceph-osd radosgw ceph-common valgrind"
 case "${1:-build}" in

@@ -4,23 +4,28 @@
 
 #include "port/clock.h"
 #include "port/kv.h"
+#include "port/ledger.h"
 #include "port/objects.h"
 #include "port/queue.h"
 #include "port/store.h"
 
 extern const struct ps_store_ops ps_store_mem, ps_store_sqlite;
+extern const struct ps_ledger_ops ps_ledger_mem, ps_ledger_sqlite;
 extern const struct ps_queue_ops ps_queue_mem, ps_queue_file;
 extern const struct ps_kv_ops ps_kv_mem, ps_kv_sqlite;
 extern const struct ps_objects_ops ps_objects_dir, ps_objects_s3;
 
 /* NULL-terminated; the first is the default. */
 extern const struct ps_store_ops *const ps_store_backends[];
+extern const struct ps_ledger_ops *const ps_ledger_backends[];
 extern const struct ps_queue_ops *const ps_queue_backends[];
 extern const struct ps_kv_ops *const ps_kv_backends[];
 extern const struct ps_objects_ops *const ps_objects_backends[];
 
 /* By its word, or NULL. */
 const struct ps_store_ops *ps_store_backend(const char *name);
+/* By the store's word. */
+const struct ps_ledger_ops *ps_ledger_backend(const char *name);
 const struct ps_queue_ops *ps_queue_backend(const char *name);
 const struct ps_kv_ops *ps_kv_backend(const char *name);
 const struct ps_objects_ops *ps_objects_backend(const char *name);

@@ -294,6 +294,7 @@ void ps_mem_forget(const char *target)
     ps_mem_store_forget(target);
     ps_mem_queue_forget(target);
     ps_mem_kv_forget(target);
+    ps_mem_ledger_forget(target);
 }
 
 const struct ps_queue_ops ps_queue_mem = {

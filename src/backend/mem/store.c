@@ -270,6 +270,7 @@ static int read_days(struct ps_store *store, ps_day_fn *fn, void *ctx, struct ps
         size_t events;
         free(collect(s, days[i], &events));
         struct ps_day day = {.day = days[i], .state = state_of(s, days[i]), .stored = events > 0};
+        ps_mem_ledger_record(s->target, &day);
         r = fn(ctx, &day);
     }
     free(days);
@@ -293,6 +294,25 @@ void ps_mem_store_seal(const char *target, int32_t day, enum ps_day_state state)
     if (state == PS_DAY_CLEANED)
         drop_events(s, is_of_day, &day);
     pthread_mutex_unlock(&lock);
+}
+
+void ps_mem_store_put(const char *target, const struct ps_event *event)
+{
+    pthread_mutex_lock(&lock);
+    struct shared *s = find_shared(target);
+    PS_ASSERT(s != NULL);
+    if (!has_id(s, event->id))
+        store_event(s, event);
+    pthread_mutex_unlock(&lock);
+}
+
+enum ps_day_state ps_mem_store_state(const char *target, int32_t day)
+{
+    pthread_mutex_lock(&lock);
+    struct shared *s = find_shared(target);
+    enum ps_day_state state = s == NULL ? PS_DAY_OPEN : state_of(s, day);
+    pthread_mutex_unlock(&lock);
+    return state;
 }
 
 /* --- apply --- */
@@ -444,7 +464,7 @@ static struct row *copy_row(const struct ps_stat_row *from)
 {
     const struct ps_stat *stat = &from->stat;
     size_t n = from->path.len + stat->samples.len + stat->sample_keys.len + stat->clients.len +
-               stat->sketch.len;
+               stat->sketch.len + stat->methods.len;
     struct row *row = malloc(sizeof *row + n);
     PS_ASSERT(row != NULL);
     char *to = row->bytes;
@@ -454,6 +474,7 @@ static struct row *copy_row(const struct ps_stat_row *from)
     row->row.stat.sample_keys = keep(&to, stat->sample_keys);
     row->row.stat.clients = keep(&to, stat->clients);
     row->row.stat.sketch = keep(&to, stat->sketch);
+    row->row.stat.methods = keep(&to, stat->methods);
     return row;
 }
 

@@ -333,6 +333,42 @@ static int insert_events(struct applying *a)
     return r;
 }
 
+/* Its day said that it counted there, whatever other days hold by now. */
+static int put_foreign(struct applying *a, struct day_table *t, size_t index)
+{
+    struct ps_str id = a->batch->events[index].id;
+    int r = insert_row(a, t, index);
+    if (r == 0)
+        r = ps_db_execf(&a->s->db, a->e, "INSERT OR IGNORE INTO foreign_ids VALUES (%lld, %d)",
+                        (long long)ps_hash64(id.ptr, id.len, 0), (int)t->day);
+    return r < 0 ? r : ps_sqlite_mark_foreign(a->s, t, a->e);
+}
+
+int ps_sqlite_put_events(struct sqlite_store *s, int32_t day, const struct ps_event *events,
+                         size_t count, struct ps_err *e)
+{
+    struct ps_batch batch = {.events = events, .count = count};
+    struct applying a = {.s = s, .batch = &batch, .e = e};
+    struct day_table *t = NULL;
+    size_t n = 0;
+    int r = 0;
+    a.outcomes = calloc(count + 1, 1);
+    if (a.outcomes == NULL)
+        return ps_fail(e, PS_ENOMEM, "sqlite: no memory");
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        PS_ASSERT(ps_time_day(events[i].timestamp_ms) == day);
+        r = day_to_write(&a, i, &t);
+        if (r == 0 && ps_event_id_is_dated(&events[i]))
+            r = fill_row(&a, t, i, &s->rows[n++]);
+        else if (r == 0)
+            r = put_foreign(&a, t, i);
+    }
+    if (r == 0 && n > 0)
+        r = insert_bulk(&a, t, n);
+    free(a.outcomes);
+    return r;
+}
+
 static int apply_batch(struct applying *a, struct ps_applied *ret)
 {
     const struct ps_batch *b = a->batch;

@@ -237,7 +237,7 @@ int ps_sqlite_mark_foreign(struct sqlite_store *s, struct day_table *t, struct p
 
 /* --- states --- */
 
-static enum ps_day_state state_of(struct ps_str name)
+enum ps_day_state ps_sqlite_state_of(struct ps_str name)
 {
     for (int state = PS_DAY_OPEN; state <= PS_DAY_RESTORED; state++) {
         const char *known = ps_day_state_name((enum ps_day_state)state);
@@ -259,7 +259,7 @@ int ps_sqlite_day_is_sealed(struct sqlite_store *s, int32_t day, bool *ret, stru
     int step = sqlite3_step(q);
     *ret = false;
     if (step == SQLITE_ROW) {
-        enum ps_day_state state = state_of(ps_db_column_str(q, 0));
+        enum ps_day_state state = ps_sqlite_state_of(ps_db_column_str(q, 0));
         *ret = state == PS_DAY_PENDING || state == PS_DAY_COMPLETED || state == PS_DAY_CLEANED;
     } else if (step != SQLITE_DONE) {
         r = ps_db_fail(&s->db, e, "archive_metadata");
@@ -285,7 +285,7 @@ int ps_sqlite_days(struct ps_store *store, ps_day_fn *fn, void *ctx, struct ps_e
     int step;
     while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
         struct ps_day day = {.stored = sqlite3_column_int(q, 1),
-                             .state = state_of(ps_db_column_str(q, 2)),
+                             .state = ps_sqlite_state_of(ps_db_column_str(q, 2)),
                              .object = ps_db_column_str(q, 3),
                              .record_count = sqlite3_column_int64(q, 4),
                              .file_size_bytes = sqlite3_column_int64(q, 5),

@@ -9,7 +9,12 @@
 #define COLUMNS                                                                                    \
     "path, hour_bucket, requests, errors, sum_response_time, count_response_time,"                 \
     " min_response_time, max_response_time, response_samples, sample_keys, ip_hashes,"             \
-    " latency_sketch, unique_ips_seen, unique_ips_estimate"
+    " latency_sketch, methods, unique_ips_seen, unique_ips_estimate"
+
+static void bind_text(sqlite3_stmt *q, int index, struct ps_str s)
+{
+    sqlite3_bind_text(q, index, s.len == 0 ? "" : s.ptr, (int)s.len, SQLITE_STATIC);
+}
 
 static void bind_blob(sqlite3_stmt *q, int index, struct ps_str s)
 {
@@ -32,14 +37,14 @@ static void bind_row(sqlite3_stmt *q, const struct ps_stat_row *row, const char 
         sqlite3_bind_null(q, 7);
         sqlite3_bind_null(q, 8);
     }
-    sqlite3_bind_text(q, 9, stat->samples.len == 0 ? "" : stat->samples.ptr, (int)stat->samples.len,
-                      SQLITE_STATIC);
+    bind_text(q, 9, stat->samples);
     bind_blob(q, 10, stat->sample_keys);
     bind_blob(q, 11, stat->clients);
     bind_blob(q, 12, stat->sketch);
-    sqlite3_bind_int64(q, 13, (int64_t)stat->unique_seen);
-    sqlite3_bind_int64(q, 14, (int64_t)stat->unique_estimate);
-    sqlite3_bind_int64(q, 15, now_ms);
+    bind_text(q, 13, stat->methods);
+    sqlite3_bind_int64(q, 14, (int64_t)stat->unique_seen);
+    sqlite3_bind_int64(q, 15, (int64_t)stat->unique_estimate);
+    sqlite3_bind_int64(q, 16, now_ms);
 }
 
 static int write_rows(struct sqlite_store *s, const struct ps_stat_row *rows, size_t count,
@@ -49,11 +54,12 @@ static int write_rows(struct sqlite_store *s, const struct ps_stat_row *rows, si
     int r = ps_db_prepare(
         &s->db,
         "INSERT INTO path_stats_hourly(" COLUMNS ", created_at, updated_at) VALUES"
-        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?15) ON CONFLICT (hour_bucket, path)"
+        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?16) ON CONFLICT (hour_bucket, "
+        "path)"
         " DO UPDATE SET requests = ?3, errors = ?4, sum_response_time = ?5, count_response_time ="
         " ?6, min_response_time = ?7, max_response_time = ?8, response_samples = ?9, sample_keys ="
-        " ?10, ip_hashes = ?11, latency_sketch = ?12, unique_ips_seen = ?13, unique_ips_estimate ="
-        " ?14, updated_at = ?15",
+        " ?10, ip_hashes = ?11, latency_sketch = ?12, methods = ?13, unique_ips_seen = ?14,"
+        " unique_ips_estimate = ?15, updated_at = ?16",
         &put, e);
     if (r == 0)
         r = ps_db_prepare(
@@ -113,8 +119,9 @@ static int hand_on(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, void
                  .sample_keys = ps_db_column_str(q, 9),
                  .clients = ps_db_column_str(q, 10),
                  .sketch = ps_db_column_str(q, 11),
-                 .unique_seen = column_u64(q, 12),
-                 .unique_estimate = column_u64(q, 13)},
+                 .methods = ps_db_column_str(q, 12),
+                 .unique_seen = column_u64(q, 13),
+                 .unique_estimate = column_u64(q, 14)},
     };
     (void)s;
     if (!ps_time_parse_hour(hour.ptr, hour.len, &row.hour))
@@ -132,7 +139,7 @@ static void clamp_hour(char to[PS_HOUR_LEN + 1], int32_t hour)
 /* The same shape without the summaries: SQLite then leaves their pages alone. */
 #define BRIEF_COLUMNS                                                                              \
     "path, hour_bucket, requests, errors, sum_response_time, count_response_time,"                 \
-    " min_response_time, max_response_time, NULL, NULL, NULL, NULL, unique_ips_seen,"              \
+    " min_response_time, max_response_time, NULL, NULL, NULL, NULL, NULL, unique_ips_seen,"        \
     " unique_ips_estimate"
 
 static int step_rows(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, void *ctx,

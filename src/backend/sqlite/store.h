@@ -48,6 +48,7 @@ int ps_sqlite_make_day(struct sqlite_store *s, int32_t day, struct day_table **r
 /* Prepares the statements of a day that is to be written. */
 int ps_sqlite_open_day(struct sqlite_store *s, struct day_table *day, struct ps_err *e);
 int ps_sqlite_mark_foreign(struct sqlite_store *s, struct day_table *day, struct ps_err *e);
+enum ps_day_state ps_sqlite_state_of(struct ps_str name);
 /* Sealed (archived or on its way): takes no events. */
 int ps_sqlite_day_is_sealed(struct sqlite_store *s, int32_t day, bool *ret, struct ps_err *e);
 int ps_sqlite_days(struct ps_store *store, ps_day_fn *fn, void *ctx, struct ps_err *e);
@@ -55,6 +56,10 @@ int ps_sqlite_days(struct ps_store *store, ps_day_fn *fn, void *ctx, struct ps_e
 /* apply.c, stats.c, events.c */
 int ps_sqlite_apply(struct ps_store *s, const struct ps_batch *b, struct ps_applied *ret,
                     struct ps_err *e);
+/* Events of one day that are known to be its own (a restored archive), inside a transaction; what
+ * is there already stays. */
+int ps_sqlite_put_events(struct sqlite_store *s, int32_t day, const struct ps_event *events,
+                         size_t count, struct ps_err *e);
 int ps_sqlite_settle(struct ps_store *s, const struct ps_stat_row *rows, size_t count,
                      uint32_t partition, uint64_t watermark, int64_t now_ms, struct ps_err *e);
 int ps_sqlite_stats(struct ps_store *s, const struct ps_stats_query *q, ps_stat_fn *fn, void *ctx,

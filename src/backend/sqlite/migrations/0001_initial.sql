@@ -35,7 +35,7 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 -- sum, min and max are microseconds; response_samples is microseconds in order of the sample key;
--- created_at and updated_at are milliseconds since 1970.
+-- methods is like 'GET:12,POST:1', events without a method are in none; created_at and updated_at are milliseconds since 1970.
 CREATE TABLE path_stats_hourly (
     path                TEXT NOT NULL,
     hour_bucket         TEXT NOT NULL,
@@ -49,6 +49,7 @@ CREATE TABLE path_stats_hourly (
     sample_keys         BLOB NOT NULL,
     ip_hashes           BLOB NOT NULL,
     latency_sketch      BLOB NOT NULL,
+    methods             TEXT NOT NULL,
     unique_ips_seen     INTEGER NOT NULL,
     unique_ips_estimate INTEGER NOT NULL,
     created_at          INTEGER NOT NULL,
