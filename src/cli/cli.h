@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "config/options.h"
 #include "daemon/datadir.h"
+#include "port/queue.h"
 #include "port/store.h"
 
 enum {
@@ -29,7 +30,8 @@ struct ps_cli {
 
 typedef int ps_command_fn(struct ps_cli *c);
 ps_command_fn ps_cmd_serve, ps_cmd_import, ps_cmd_top, ps_cmd_show, ps_cmd_verify,
-    ps_cmd_dead_letters, ps_cmd_config, ps_cmd_version;
+    ps_cmd_dead_letters, ps_cmd_archive, ps_cmd_jobs, ps_cmd_capacity, ps_cmd_config,
+    ps_cmd_version;
 
 /* --- arguments. Each takes what it finds out of argv. --- */
 
@@ -68,6 +70,10 @@ void ps_progress_end(struct ps_progress *p);
 
 /* Opens the database of the data directory for reading, beside a daemon or not. */
 int ps_cli_open_store(struct ps_cli *c, struct ps_datadir *dir, struct ps_store **ret,
+                      struct ps_err *e);
+
+/* The queue, for reading. */
+int ps_cli_open_queue(struct ps_cli *c, const struct ps_datadir *dir, struct ps_queue **ret,
                       struct ps_err *e);
 
 /* POSTs to the daemon that holds the directory. The answer is appended to `ret`; *ret_status. */

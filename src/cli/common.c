@@ -211,3 +211,14 @@ int ps_cli_open_store(struct ps_cli *c, struct ps_datadir *dir, struct ps_store 
                  : ps_store_open(ps_store_backend(c->config.store), ret, dir->database,
                                  PS_STORE_READ, e);
 }
+
+int ps_cli_open_queue(struct ps_cli *c, const struct ps_datadir *dir, struct ps_queue **ret,
+                      struct ps_err *e)
+{
+    const struct ps_queue_limits limits = {(uint64_t)c->config.queue_max, UINT64_MAX,
+                                           (uint64_t)c->config.dead_letters_max};
+    const struct ps_queue_ops *ops = ps_queue_backend(c->config.queue);
+    if (ops == NULL)
+        return ps_fail(e, PS_EINVAL, "queue: there is no backend \"%s\"", c->config.queue);
+    return ps_queue_open(ops, ret, dir->queue, PS_QUEUE_READ, &limits, e);
+}

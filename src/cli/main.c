@@ -21,6 +21,9 @@ static const struct command commands[] = {
     {"verify", "", "recompute every row from the events and compare", ps_cmd_verify},
     {"dead-letters", "list|replay", "events that were refused, and another try",
      ps_cmd_dead_letters},
+    {"archive", "run|list|cat|verify|restore", "days that moved to object storage", ps_cmd_archive},
+    {"jobs", "", "what the triggers did, and when", ps_cmd_jobs},
+    {"capacity", "", "how full it is, and how fast it fills", ps_cmd_capacity},
     {"config", "check", "every setting and where it comes from", ps_cmd_config},
     {"version", "", "which pathstats this is", ps_cmd_version},
 };

@@ -32,7 +32,7 @@ struct ps_sink {
 
 static uint64_t count_refused(const struct ps_aggregator_counters *k)
 {
-    return k->closed_day + k->too_many_days + k->dead_letters;
+    return k->dead_letters;
 }
 
 static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)

@@ -12,17 +12,6 @@
 
 enum { SHOWN_MAX = 20 };
 
-static int open_queue(struct ps_cli *c, const struct ps_datadir *dir, struct ps_queue **ret,
-                      struct ps_err *e)
-{
-    const struct ps_queue_limits limits = {(uint64_t)c->config.queue_max, UINT64_MAX,
-                                           (uint64_t)c->config.dead_letters_max};
-    const struct ps_queue_ops *ops = ps_queue_backend(c->config.queue);
-    if (ops == NULL)
-        return ps_fail(e, PS_EINVAL, "queue: there is no backend \"%s\"", c->config.queue);
-    return ps_queue_open(ops, ret, dir->queue, PS_QUEUE_READ, &limits, e);
-}
-
 /* --- verify --- */
 
 struct auditing {
@@ -87,7 +76,7 @@ int ps_cmd_verify(struct ps_cli *c)
     if (r == 0)
         r = ps_cli_open_store(c, &dir, &store, &e);
     if (r == 0)
-        r = open_queue(c, &dir, &queue, &e);
+        r = ps_cli_open_queue(c, &dir, &queue, &e);
     if (r == 0) {
         ps_progress_start(&a.progress, "verifying", !c->config.json);
         r = ps_verify(store, queue, &options, &verified, &e);
@@ -145,7 +134,7 @@ static int list_letters(struct ps_cli *c, const struct ps_datadir *dir, struct p
 {
     struct ps_queue *queue;
     struct listing list = {.json = c->config.json};
-    int r = open_queue(c, dir, &queue, e);
+    int r = ps_cli_open_queue(c, dir, &queue, e);
     if (r < 0)
         return r;
     ps_buf_init(&list.out, PS_OUTPUT_MAX);

@@ -9,6 +9,9 @@
 
 #include "api/api.h"
 #include "daemon/engine.h"
+#include "daemon/keeper.h"
+#include "daemon/life.h"
+#include "flow/capacity.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -37,8 +40,51 @@ static int split_listen(const char *listen, char host[PS_CONFIG_TEXT_MAX], uint1
     return 0;
 }
 
-static int open_api(struct ps_engine *g, struct ps_api **ret, struct ps_err *e)
+/* All of a running server. `life` is the HTTP thread's, for the questions of an administrator. */
+struct server {
+    struct ps_engine *engine;
+    struct ps_keeper *keeper;
+    struct ps_api *api;
+    struct ps_life life;
+};
+
+static int order_archive(void *ctx, int32_t day, ps_api_done_fn *done, void *done_ctx,
+                         struct ps_err *e)
 {
+    struct server *s = ctx;
+    return ps_keeper_archive(s->keeper, day, done, done_ctx, e);
+}
+
+static int order_snapshot(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e)
+{
+    struct server *s = ctx;
+    return ps_keeper_snapshot(s->keeper, done, done_ctx, e);
+}
+
+static int tell_capacity(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
+{
+    struct server *s = ctx;
+    struct ps_capacity measured;
+    struct ps_json w;
+    struct ps_capacity_config config = {
+        .store = s->life.store,
+        .ledger = s->life.ledger,
+        .queue = s->engine->queue,
+        .kv = s->engine->kv,
+        .clock = s->engine->clock,
+        .max_db_bytes = (uint64_t)s->engine->config->max_db_size,
+    };
+    int r = ps_capacity_measure(&config, &measured, e);
+    if (r < 0)
+        return r;
+    ps_json_init(&w, ret_json);
+    ps_capacity_write(&measured, &w);
+    return 0;
+}
+
+static int listen_there(struct server *s, const struct ps_api_orders *orders, struct ps_err *e)
+{
+    struct ps_engine *g = s->engine;
     const struct ps_config *c = g->config;
     char host[PS_CONFIG_TEXT_MAX];
     uint16_t port = 0;
@@ -60,14 +106,51 @@ static int open_api(struct ps_engine *g, struct ps_api **ret, struct ps_err *e)
         .data_dir = g->dir.path,
         .replay_dead_letters = replay_letters,
         .replay_ctx = g,
+        .orders = orders,
+        .store = s->life.store,
+        .ledger = s->life.ledger,
+        .capacity = tell_capacity,
+        .capacity_ctx = s,
     };
-    r = ps_api_open(ret, &config, e);
+    r = ps_api_open(&s->api, &config, e);
     if (r < 0)
         return r;
     char note[PS_CONFIG_TEXT_MAX + 16];
-    snprintf(note, sizeof note, "%s:%u", host, (unsigned)ps_api_port(*ret));
+    snprintf(note, sizeof note, "%s:%u", host, (unsigned)ps_api_port(s->api));
     ps_log(PS_LOG_INFO, "listening on http://%s, data in %s", note, g->dir.path);
     return ps_datadir_note(&g->dir, note, e);
+}
+
+static int open_server(struct server *s, const struct ps_config *config,
+                       const struct ps_api_orders *orders, struct ps_err *e)
+{
+    int r = ps_engine_open(&s->engine, config, e);
+    if (r < 0)
+        return r;
+    struct ps_keeper_config keeper = {
+        .config = config,
+        .dir = &s->engine->dir,
+        .queue = s->engine->queue,
+        .kv = s->engine->kv,
+        .clock = s->engine->clock,
+        .aggregator = ps_aggregator_counters(s->engine->aggregator),
+    };
+    r = ps_keeper_open(&s->keeper, &keeper, e);
+    if (r == 0)
+        r = ps_life_open(&s->life, config, &s->engine->dir, s->engine->clock, PS_LIFE_READ, e);
+    return r < 0 ? r : listen_there(s, orders, e);
+}
+
+/* Nothing new comes in, what the keeper works on is put down, then the rest is stored. */
+static int close_server(struct server *s, struct ps_err *e)
+{
+    if (s->api != NULL)
+        ps_api_stop_accepting(s->api);
+    ps_keeper_stop(s->keeper); /* answers those who wait for it */
+    ps_api_close(s->api);
+    ps_keeper_close(s->keeper);
+    ps_life_close(&s->life);
+    return s->engine == NULL ? 0 : ps_engine_close(s->engine, e);
 }
 
 /* systemd's Type=notify: one datagram to the socket it names (sd_notify(3)). */
@@ -105,22 +188,18 @@ static void wait_for_signal(const sigset_t *set)
 
 int ps_serve(const struct ps_config *config, struct ps_err *e)
 {
-    struct ps_engine *engine;
-    struct ps_api *api = NULL;
+    struct server server = {0};
+    const struct ps_api_orders orders = {&server, order_archive, order_snapshot};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int r = ps_engine_open(&engine, config, e);
-    if (r < 0)
-        return r;
-    r = open_api(engine, &api, e);
+    int r = open_server(&server, config, &orders, e);
     if (r == 0)
         wait_for_signal(&set);
-    ps_api_close(api);
-    int closed = ps_engine_close(engine, r < 0 ? NULL : e);
+    int closed = close_server(&server, r < 0 ? NULL : e);
     if (r == 0 && closed == 0)
         ps_log(PS_LOG_INFO, "stopped; everything acknowledged is stored");
     return r < 0 ? r : closed;

@@ -88,9 +88,8 @@ static int bury_refused(void *ctx, const uint8_t *outcomes, struct ps_err *e)
         enum ps_reject why = reason_of(outcomes[i - range->from]);
         if (why == PS_REJECT_NONE)
             continue;
-        const char *text = ps_reject_text(why);
         letters[n++] = (struct ps_dead_letter){
-            d->records[i].position, now_ms,           why, {text, __builtin_strlen(text)},
+            d->records[i].position, now_ms,           why, PS_STR(""), /* the reason says it all */
             d->records[i].bytes,    d->records[i].len};
     }
     d->counters->dead_letters += buried;
@@ -189,7 +188,7 @@ int ps_deliver(struct ps_delivery *d, struct ps_err *e)
             to++;
         int r = to > from ? deliver_events(d, from, to, e) : 0;
         if (r == 0 && to < d->count) {
-            r = bury_alone(d, to, PS_REJECT_RECORD, ps_reject_text(PS_REJECT_RECORD), e);
+            r = bury_alone(d, to, PS_REJECT_RECORD, "", e);
             to++;
         }
         if (r < 0)

@@ -126,8 +126,15 @@ static void put_arm(struct ps_buf *sql, const struct day_table *t)
         (long long)t->day * PS_MS_PER_DAY, date, t->name, t->name, t->name, t->name, t->name);
 }
 
+static const char no_events[] =
+    "SELECT NULL AS id, NULL AS path, NULL AS method, NULL AS status, NULL AS response_time,"
+    " NULL AS client_ip_hash, NULL AS timestamp, NULL AS event_date, NULL AS user_agent,"
+    " NULL AS country, NULL AS is_error WHERE 0";
+
 static void put_arms(struct ps_buf *sql, const struct sqlite_store *s, size_t from, size_t to)
 {
+    if (from == to)
+        ps_buf_text(sql, no_events);
     for (size_t i = from; i < to; i++) {
         if (i > from)
             ps_buf_text(sql, " UNION ALL ");
