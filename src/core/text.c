@@ -34,10 +34,29 @@ static bool is_control(char c)
     return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
+/* Leading bytes, eight at a time, that are printable ASCII: the high bit of a byte is set below
+ * when it is over 0x7f, under 0x20, or 0x7f (the tests of "Bit Twiddling Hacks", S. E. Anderson).
+ */
+static size_t ascii_prefix(struct ps_str s)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+    size_t i = 0;
+    for (; i + 8 <= s.len; i += 8) {
+        uint64_t w;
+        __builtin_memcpy(&w, s.ptr + i, sizeof w);
+        uint64_t deleted = w ^ ones * 0x7f;
+        if (((w | (w - ones * 0x20) | (deleted - ones)) & high) != 0)
+            break;
+    }
+    return i;
+}
+
 /* Bytes from the start that can stay as they are. */
 static size_t clean_prefix(struct ps_str s, size_t max)
 {
-    size_t i = 0;
+    size_t i = ascii_prefix(s);
+    if (i > max)
+        return max;
     while (i < s.len) {
         size_t n = ps_utf8_length(s.ptr + i, s.len - i);
         if (n == 0 || is_control(s.ptr[i]) || i + n > max)

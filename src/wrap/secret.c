@@ -41,8 +41,8 @@ enum {
     SHA256_BLOCK = 64,
     SHA256_BYTES = 32,
     ADDRESS_BYTES = 16,
-    CACHE_SLOTS = 1 << 16,
-    LOAD_TRIES_MAX = 3, /* somebody may delete the file between our looking and linking */
+    CACHE_SETS = 1 << 17, /* of two addresses each: 6 MB once they are all used */
+    LOAD_TRIES_MAX = 3,   /* somebody may delete the file between our looking and linking */
 };
 
 /* --- random bytes ----------------------------------------------------------------------------- */
@@ -180,7 +180,7 @@ struct ps_hasher {
     EVP_MD *sha256;
     EVP_MD_CTX *inner, *outer; /* after the key's block */
     EVP_MD_CTX *work;
-    struct known cache[CACHE_SLOTS];
+    struct known cache[CACHE_SETS][2]; /* the one used last comes first */
 };
 
 static bool prepare(EVP_MD_CTX *to, const EVP_MD *sha256, const uint8_t *secret, uint8_t pad)
@@ -273,11 +273,15 @@ static bool parse_address(struct ps_str s, uint8_t to[ADDRESS_BYTES])
     return inet_pton(AF_INET6, text, to) == 1;
 }
 
-static uint64_t hash_address(struct ps_hasher *h, const uint8_t address[ADDRESS_BYTES])
+/* The canonical text: IPv4 was only parsed because it had that form. */
+static uint64_t hash_address(struct ps_hasher *h, const uint8_t address[ADDRESS_BYTES],
+                             struct ps_str given)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     char text[INET6_ADDRSTRLEN];
     bool v4 = memcmp(address, mapped, sizeof(mapped)) == 0;
+    if (v4 && memchr(given.ptr, ':', given.len) == NULL)
+        return hmac64(h, given.ptr, given.len);
     const char *r = v4 ? inet_ntop(AF_INET, address + sizeof(mapped), text, sizeof(text))
                        : inet_ntop(AF_INET6, address, text, sizeof(text));
     PS_ASSERT(r != NULL);
@@ -286,31 +290,33 @@ static uint64_t hash_address(struct ps_hasher *h, const uint8_t address[ADDRESS_
     return value;
 }
 
-static size_t slot_of(const uint8_t address[ADDRESS_BYTES])
+static struct known *set_of(struct ps_hasher *h, const uint8_t address[ADDRESS_BYTES])
 {
     uint64_t high, low;
     memcpy(&high, address, 8);
     memcpy(&low, address + 8, 8);
     uint64_t mixed = (high ^ (low << 1 | low >> 63)) * UINT64_C(0x9e3779b97f4a7c15);
-    return (size_t)((mixed ^ mixed >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 48);
+    mixed = (mixed ^ mixed >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return h->cache[(mixed >> 32) % CACHE_SETS];
 }
 
 uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address)
 {
     static const uint8_t empty[ADDRESS_BYTES];
-    uint8_t bytes[ADDRESS_BYTES];
+    struct known fresh;
     PS_ASSERT(address.ptr != NULL);
-    if (!parse_address(address, bytes))
+    if (!parse_address(address, fresh.address))
         return hmac64(h, address.ptr, address.len);
-    struct known *known = &h->cache[slot_of(bytes)];
-    _Static_assert(CACHE_SLOTS == 1 << 16, "slot_of gives 16 bits");
-    bool cacheable = memcmp(bytes, empty, sizeof(bytes)) != 0; /* "::" looks like an empty slot */
-    if (cacheable && memcmp(known->address, bytes, sizeof(bytes)) == 0)
-        return known->hash;
-    uint64_t hash = hash_address(h, bytes);
-    if (cacheable) {
-        memcpy(known->address, bytes, sizeof(bytes));
-        known->hash = hash;
-    }
-    return hash;
+    if (memcmp(fresh.address, empty, sizeof(empty)) == 0) /* "::" looks like an empty slot */
+        return hash_address(h, fresh.address, address);
+    struct known *set = set_of(h, fresh.address);
+    if (memcmp(set[0].address, fresh.address, sizeof(fresh.address)) == 0)
+        return set[0].hash;
+    if (memcmp(set[1].address, fresh.address, sizeof(fresh.address)) == 0)
+        fresh.hash = set[1].hash;
+    else
+        fresh.hash = hash_address(h, fresh.address, address);
+    set[1] = set[0];
+    set[0] = fresh;
+    return fresh.hash;
 }

@@ -22,6 +22,8 @@ static void close_store(struct ps_store *store)
     if (s->frozen)
         sqlite3_exec(s->db.handle, "END", NULL, NULL, NULL);
     ps_sqlite_forget_days(s);
+    sqlite3_finalize(s->find_foreign);
+    sqlite3_finalize(s->put_foreign);
     ps_db_close(&s->db);
     free(s->rows);
     free(s);

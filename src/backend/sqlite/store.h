@@ -25,8 +25,9 @@ struct sqlite_store {
     struct day_table *days[PS_STORE_DAYS_MAX]; /* every stored day, by day; opened when touched */
     size_t day_count;
     bool days_loaded, misdated;
-    bool view_is_stale;   /* a day came or went in this transaction */
-    int64_t data_version; /* moves when another handle commits */
+    bool view_is_stale;                       /* a day came or went in this transaction */
+    sqlite3_stmt *find_foreign, *put_foreign; /* NULL until they are needed */
+    int64_t data_version;                     /* moves when another handle commits */
 };
 
 static inline struct sqlite_store *sqlite_of(struct ps_store *s)

@@ -1,0 +1,52 @@
+/* apply.h - a batch on its way into the tables: shared by apply.c, insert.c and foreign.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef PS_BACKEND_SQLITE_APPLY_H
+#define PS_BACKEND_SQLITE_APPLY_H
+
+#include "backend/sqlite/store.h"
+
+struct applying {
+    struct sqlite_store *s;
+    const struct ps_batch *batch;
+    uint8_t *outcomes; /* PS_OUTCOME_DUPLICATE until an event is stored */
+    struct ps_err *e;
+    size_t days_planned; /* admitted and not stored */
+};
+
+/* insert.c */
+
+/* The tables of the event's day, made if need be, ready to write. */
+int ps_sqlite_day_to_write(struct applying *a, size_t index, struct day_table **ret);
+/* The event as a row, its texts as words. */
+int ps_sqlite_fill_row(struct applying *a, struct day_table *t, size_t index,
+                       struct batch_row *row);
+/* s->rows[0..count), sorted by id, in one statement. */
+int ps_sqlite_insert_bulk(struct applying *a, struct day_table *t, size_t count);
+int ps_sqlite_insert_row(struct applying *a, struct day_table *t, size_t index);
+
+/* foreign.c: ids that do not begin with their event's timestamp */
+
+struct foreign {
+    int64_t hash; /* XXH64 of the id */
+    uint32_t index;
+};
+
+struct foreign_plan {
+    struct foreign *fresh; /* certainly new: no stored or earlier id has this hash */
+    size_t fresh_count;
+    bool *in_bulk; /* by event: is among the fresh */
+};
+
+/* Which foreign events that were admitted can go in bulk. Done frees. */
+int ps_sqlite_plan_foreign(struct applying *a, struct foreign_plan *ret);
+void ps_sqlite_foreign_plan_done(struct foreign_plan *plan);
+/* After the bulk: remembers the hashes of the fresh. */
+int ps_sqlite_note_foreign(struct applying *a, const struct foreign_plan *plan);
+/* One event, compared with every stored day. */
+int ps_sqlite_insert_foreign(struct applying *a, size_t index);
+/* The same for a dated id where misdated ones are about. */
+int ps_sqlite_insert_suspicious(struct applying *a, size_t index);
+
+#endif
