@@ -4,8 +4,13 @@
 #include "base/check.h"
 #include "daemon/serve.h"
 
+#include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+enum { KEPT_BYTES = 64 * 1024 * 1024 };
 
 struct command {
     const char *name, *arguments, *help;
@@ -21,6 +26,8 @@ static const struct command commands[] = {
     {"verify", "", "recompute every row from the events and compare", ps_cmd_verify},
     {"dead-letters", "list|replay", "events that were refused, and another try",
      ps_cmd_dead_letters},
+    {"snapshot", "refresh|show|list|rollback", "the busiest paths as served by /api/paths",
+     ps_cmd_snapshot},
     {"archive", "run|list|cat|verify|restore", "days that moved to object storage", ps_cmd_archive},
     {"jobs", "", "what the triggers did, and when", ps_cmd_jobs},
     {"capacity", "", "how full it is, and how fast it fills", ps_cmd_capacity},
@@ -95,10 +102,20 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+/* Buffers of batches and bodies come and go; given back to the kernel each time, their pages would
+ * be cleared each time. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
+
 int main(int argc, char **argv)
 {
     static struct ps_cli c;
     struct ps_err e = {0};
+    umask(0027); /* what is counted is nobody else's business */
+    keep_memory();
     if (asks_for_help(argc, argv)) {
         print_help(stdout);
         return PS_EXIT_OK;
@@ -121,5 +138,10 @@ int main(int argc, char **argv)
     ps_log_set_level((enum ps_log_level)c.config.log_level);
     c.argc = kept - 2;
     c.argv = argv + 2;
-    return command->run(&c);
+    int code = command->run(&c);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "pathstats: standard output: %s\n", strerror(errno));
+        return PS_EXIT_FAILED;
+    }
+    return code;
 }
