@@ -138,6 +138,23 @@ static int64_t number_of(const char *file, const char *sql)
     return n;
 }
 
+/* Virtual machine steps that all rows of a query take. */
+static int steps_of(const char *file, const char *sql, int *ret_rows)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    *ret_rows = 0;
+    while (sqlite3_step(q) == SQLITE_ROW)
+        ++*ret_rows;
+    int steps = sqlite3_stmt_status(q, SQLITE_STMTSTATUS_VM_STEP, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return steps;
+}
+
 static void run_sql(const char *file, const char *sql)
 {
     sqlite3 *db;
@@ -237,6 +254,34 @@ static void test_view_over_600_days(void **state)
     add(w, NULL, NOON + PS_MS_PER_DAY, 7); /* the view is made anew */
     apply_to(w, w->store);
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 601);
+}
+
+static void test_a_day_and_the_newest_are_found_at_once(void **state)
+{
+    struct world *w = *state;
+    char id[64];
+    int rows, all, newest, one_day;
+    for (unsigned day = 0; day < 10; day++) {
+        for (unsigned i = 0; i < 1000; i++) {
+            int64_t ms = NOON - day * PS_MS_PER_DAY + i * 1000;
+            snprintf(id, sizeof id, "%lld-%04u", (long long)ms, i);
+            add(w, id, ms, i);
+        }
+        apply_to(w, w->store);
+    }
+    all = steps_of(w->file, "SELECT id, path FROM traffic_events", &rows);
+    assert_int_equal(rows, 10000);
+    one_day = steps_of(
+        w->file, "SELECT id, path FROM traffic_events WHERE event_date = '2025-10-10'", &rows);
+    assert_int_equal(rows, 1000);
+    assert_true(one_day < all / 8); /* the other nine are not opened */
+    newest = steps_of(
+        w->file,
+        "SELECT id, path FROM traffic_events WHERE event_date = '2025-10-15' ORDER BY id DESC"
+        " LIMIT 10",
+        &rows);
+    assert_int_equal(rows, 10);
+    assert_true(newest < all / 50);
 }
 
 /* I8 */
@@ -562,6 +607,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_view_shows_public_columns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_absent_stays_absent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_view_over_600_days, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_day_and_the_newest_are_found_at_once, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_days_have_a_maximum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ids_as_the_mem_store_has_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_colliding_hashes, set_up, tear_down),
