@@ -1,7 +1,6 @@
-/* options.c - the option table and what is derived from it. See options.h.
+/* options.c - what is derived from the option table (table.c). See options.h.
  *
- * A new option is a line in the table and a field in struct ps_config; reading it from everywhere,
- * help and check follow. Bool, choice and all numbers live in int64_t or bool fields found by
+ * Bool, choice and all numbers live in int64_t or bool fields found by
  * offset; texts are arrays inside the struct, so a config is copied like an int and owns nothing.
  *
  * SPDX-License-Identifier: MIT
@@ -9,7 +8,7 @@
 #include "config/options.h"
 
 #include "base/check.h"
-#include "config/value.h"
+#include "config/table.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -17,9 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KB (INT64_C(1) << 10)
-#define MB (INT64_C(1) << 20)
-#define GB (INT64_C(1) << 30)
 #define FIELD(name) offsetof(struct ps_config, name)
 
 enum {
@@ -29,246 +25,25 @@ enum {
     VALUE_SHOWN_MAX = 80, /* of a wrong value in a message */
 };
 
-struct option {
-    const char *name, *section, *preset, *help;
-    size_t field;
-    struct ps_value_rule rule;
-};
-
-static const struct option table[] = {
-    {"data_dir",
-     "storage",
-     "data",
-     "folder of the database, queue and secret",
-     FIELD(data_dir),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"config",
-     "storage",
-     "",
-     "configuration file (DATA_DIR/pathstats.ini)",
-     FIELD(config),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"store",
-     "storage",
-     "sqlite",
-     "where events and statistics live",
-     FIELD(store),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"queue",
-     "storage",
-     "file",
-     "what accepted events wait in",
-     FIELD(queue),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"kv",
-     "storage",
-     "sqlite",
-     "where snapshots and heartbeats live",
-     FIELD(kv),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"queue_max",
-     "storage",
-     "4GB",
-     "refuse events (503) when the queue is this large",
-     FIELD(queue_max),
-     {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
-    {"dead_letters_max",
-     "storage",
-     "256MB",
-     "room for refused events",
-     FIELD(dead_letters_max),
-     {PS_VALUE_SIZE, MB, 64 * GB, NULL}},
-    {"cache_size",
-     "storage",
-     "96MB",
-     "page cache of the store",
-     FIELD(cache_size),
-     {PS_VALUE_SIZE, MB, 1024 * GB, NULL}},
-    {"retention_days",
-     "storage",
-     "3",
-     "days of raw events kept hot",
-     FIELD(retention_days),
-     {PS_VALUE_INT, 1, 3650, NULL}},
-    {"listen",
-     "server",
-     "127.0.0.1:8787",
-     "address and port",
-     FIELD(listen),
-     {PS_VALUE_LISTEN, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"record_self",
-     "server",
-     "true",
-     "count requests to this server's own API",
-     FIELD(record_self),
-     {PS_VALUE_BOOL, 0, 1, NULL}},
-    {"body_limit",
-     "server",
-     "16MB",
-     "largest request body, also once unpacked",
-     FIELD(body_limit),
-     {PS_VALUE_SIZE, 64 * KB, 64 * MB, NULL}},
-    {"batch_events",
-     "aggregation",
-     "50000",
-     "events in a transaction at most",
-     FIELD(batch_events),
-     {PS_VALUE_INT, 1, 65536, NULL}},
-    {"flush_interval",
-     "aggregation",
-     "1s",
-     "wait this long at most for a batch to fill",
-     FIELD(flush_interval),
-     {PS_VALUE_DURATION, 1, 60000, NULL}},
-    {"max_retries",
-     "aggregation",
-     "3",
-     "tries of a failing batch before it is taken apart",
-     FIELD(max_retries),
-     {PS_VALUE_INT, 0, 100, NULL}},
-    {"max_paths_per_hour",
-     "aggregation",
-     "100000",
-     "further paths count as (other)",
-     FIELD(max_paths_per_hour),
-     {PS_VALUE_INT, 1, 10000000, NULL}},
-    {"snapshot_paths",
-     "snapshot",
-     "100",
-     "paths in a snapshot",
-     FIELD(snapshot_paths),
-     {PS_VALUE_INT, 1, 10000, NULL}},
-    {"snapshot_batches",
-     "snapshot",
-     "10",
-     "make one after so many batches",
-     FIELD(snapshot_batches),
-     {PS_VALUE_INT, 1, 1000000, NULL}},
-    {"objects",
-     "archive",
-     "dir",
-     "where archived days go: dir or s3",
-     FIELD(objects),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"archive_dir",
-     "archive",
-     "",
-     "folder of archived days (DATA_DIR/objects)",
-     FIELD(archive_dir),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"s3_bucket",
-     "archive",
-     "",
-     "bucket, or bucket/prefix",
-     FIELD(s3_bucket),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"s3_endpoint",
-     "archive",
-     "",
-     "https://host of the S3 service (AWS)",
-     FIELD(s3_endpoint),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"s3_region",
-     "archive",
-     "",
-     "region (AWS_REGION, us-east-1)",
-     FIELD(s3_region),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"s3_access_key_id",
-     "archive",
-     "",
-     "(AWS_ACCESS_KEY_ID)",
-     FIELD(s3_access_key_id),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"s3_secret_access_key",
-     "archive",
-     "",
-     "(AWS_SECRET_ACCESS_KEY)",
-     FIELD(s3_secret_access_key),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"s3_virtual_host",
-     "archive",
-     "false",
-     "bucket.host/key instead of host/bucket/key",
-     FIELD(s3_virtual_host),
-     {PS_VALUE_BOOL, 0, 1, NULL}},
-    {"s3_timeout",
-     "archive",
-     "30s",
-     "for connecting, and for standing still",
-     FIELD(s3_timeout),
-     {PS_VALUE_DURATION, 100, 600000, NULL}},
-    {"s3_retries",
-     "archive",
-     "4",
-     "of one request",
-     FIELD(s3_retries),
-     {PS_VALUE_INT, 0, 20, NULL}},
-    {"cron_archive",
-     "triggers",
-     "0 2 * * *",
-     "when to archive (UTC), or off",
-     FIELD(cron_archive),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"cron_snapshot",
-     "triggers",
-     "*/5 * * * *",
-     "when to make a snapshot, or off",
-     FIELD(cron_snapshot),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"cron_capacity",
-     "triggers",
-     "0 */6 * * *",
-     "when to look at the size, or off",
-     FIELD(cron_capacity),
-     {PS_VALUE_TEXT, 1, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"max_db_size",
-     "capacity",
-     "10GB",
-     "warn at 70, 85 and 95 % of it",
-     FIELD(max_db_size),
-     {PS_VALUE_SIZE, MB, 1024 * 1024 * GB, NULL}},
-    {"webhook",
-     "capacity",
-     "",
-     "URL that gets a JSON POST with each warning",
-     FIELD(webhook),
-     {PS_VALUE_TEXT, 0, PS_CONFIG_TEXT_MAX - 1, NULL}},
-    {"log_level",
-     "output",
-     "info",
-     "how much goes to standard error",
-     FIELD(log_level),
-     {PS_VALUE_CHOICE, 0, 0, "error|warn|info|debug"}},
-    {"json",
-     "output",
-     "false",
-     "machine-readable output",
-     FIELD(json),
-     {PS_VALUE_BOOL, 0, 1, NULL}},
-};
-
-_Static_assert(PS_COUNT_OF(table) <= PS_CONFIG_OPTIONS_MAX, "grow PS_CONFIG_OPTIONS_MAX");
-
 static const char env_prefix[] = "PATHSTATS_";
 static const char *const system_file = "/etc/pathstats/pathstats.ini";
 
 /* --- one value -------------------------------------------------------------------------------- */
 
-static bool is_text(const struct option *o)
+static bool is_text(const struct ps_option *o)
 {
     return o->rule.kind == PS_VALUE_TEXT || o->rule.kind == PS_VALUE_LISTEN;
 }
 
-static const struct option *find_option(const char *name)
+static const struct ps_option *find_option(const char *name)
 {
-    for (size_t i = 0; i < PS_COUNT_OF(table); i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
+    for (size_t i = 0; i < ps_option_count; i++)
+        if (strcmp(ps_options[i].name, name) == 0)
+            return &ps_options[i];
     return NULL;
 }
 
-static void store_value(struct ps_config *c, const struct option *o, const char *text,
+static void store_value(struct ps_config *c, const struct ps_option *o, const char *text,
                         int64_t number)
 {
     char *field = (char *)c + o->field;
@@ -281,17 +56,17 @@ static void store_value(struct ps_config *c, const struct option *o, const char 
 }
 
 /* What is printed ends up in logs and tickets. */
-static bool is_secret(const struct option *o)
+static bool is_secret(const struct ps_option *o)
 {
     return o->field == FIELD(s3_secret_access_key);
 }
 
 /* `where` is the source as a person knows it: "a.ini:3", "PATHSTATS_LISTEN", "--listen". */
-static int set_option(struct ps_config *c, const struct option *o, const char *value,
+static int set_option(struct ps_config *c, const struct ps_option *o, const char *value,
                       enum ps_config_source source, int line, const char *where, struct ps_err *e)
 {
     int64_t number = 0;
-    size_t index = (size_t)(o - table);
+    size_t index = (size_t)(o - ps_options);
     if (!ps_value_parse(&o->rule, value, &number)) {
         value = is_secret(o) ? "(not shown)" : value;
         char right[DESCRIPTION_MAX];
@@ -318,7 +93,7 @@ static int fail_unknown(const char *where, const char *name, struct ps_err *e)
 }
 
 /* "data_dir" as "--data-dir" or "PATHSTATS_DATA_DIR". */
-static void format_name(char to[NAME_MAX_BYTES], const struct option *o,
+static void format_name(char to[NAME_MAX_BYTES], const struct ps_option *o,
                         enum ps_config_source source)
 {
     const char *prefix = source == PS_FROM_ENV ? env_prefix : source == PS_FROM_FLAG ? "--" : "";
@@ -335,8 +110,9 @@ static void format_name(char to[NAME_MAX_BYTES], const struct option *o,
 void ps_config_init(struct ps_config *c)
 {
     memset(c, 0, sizeof(*c));
-    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
-        int r = set_option(c, &table[i], table[i].preset, PS_FROM_DEFAULT, 0, "default", NULL);
+    for (size_t i = 0; i < ps_option_count; i++) {
+        int r = set_option(c, &ps_options[i], ps_options[i].preset, PS_FROM_DEFAULT, 0, "default",
+                           NULL);
         PS_ASSERT(r == 0);
     }
 }
@@ -345,7 +121,7 @@ int ps_config_set(struct ps_config *c, const char *name, const char *value,
                   enum ps_config_source source, struct ps_err *e)
 {
     char where[NAME_MAX_BYTES];
-    const struct option *o = find_option(name);
+    const struct ps_option *o = find_option(name);
     if (o == NULL)
         return fail_unknown("option", name, e);
     format_name(where, o, source);
@@ -384,11 +160,11 @@ const char *ps_config_nearest(const char *name)
     size_t fewest = NEAR_EDITS_MAX + 1, len = strlen(name);
     if (len >= NAME_MAX_BYTES)
         return NULL;
-    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
-        size_t edits = count_edits(name, table[i].name);
+    for (size_t i = 0; i < ps_option_count; i++) {
+        size_t edits = count_edits(name, ps_options[i].name);
         if (edits < fewest && edits * 2 <= len) { /* half of it should be right */
             fewest = edits;
-            best = table[i].name;
+            best = ps_options[i].name;
         }
     }
     return best;
@@ -432,7 +208,7 @@ static int take_ini_value(void *user, const char *section, const char *name, con
     if (r->result < 0)
         return 0;
     snprintf(where, sizeof(where), "%s:%d", r->file, r->line);
-    const struct option *o = find_option(name);
+    const struct ps_option *o = find_option(name);
     if (o == NULL)
         r->result = fail_unknown(where, name, r->e);
     else if (o->field == FIELD(config))
@@ -463,13 +239,13 @@ int ps_config_load_file(struct ps_config *c, const char *file, struct ps_err *e)
 
 int ps_config_load_env(struct ps_config *c, struct ps_err *e)
 {
-    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
+    for (size_t i = 0; i < ps_option_count; i++) {
         char name[NAME_MAX_BYTES];
-        format_name(name, &table[i], PS_FROM_ENV);
+        format_name(name, &ps_options[i], PS_FROM_ENV);
         const char *value = getenv(name);
         if (value == NULL || value[0] == '\0')
             continue;
-        int r = set_option(c, &table[i], value, PS_FROM_ENV, 0, name, e);
+        int r = set_option(c, &ps_options[i], value, PS_FROM_ENV, 0, name, e);
         if (r < 0)
             return r;
     }
@@ -477,7 +253,7 @@ int ps_config_load_env(struct ps_config *c, struct ps_err *e)
 }
 
 /* The option of "--data-dir", "--data_dir=x" or "--no-json"; NULL for anything else. */
-static const struct option *match_flag(const char *arg, const char **ret_value, bool *ret_no)
+static const struct ps_option *match_flag(const char *arg, const char **ret_value, bool *ret_no)
 {
     char name[NAME_MAX_BYTES];
     size_t len = strcspn(arg, "=");
@@ -488,7 +264,7 @@ static const struct option *match_flag(const char *arg, const char **ret_value, 
     name[len - 2] = '\0';
     *ret_value = arg[len] == '=' ? arg + len + 1 : NULL;
     *ret_no = false;
-    const struct option *o = find_option(name);
+    const struct ps_option *o = find_option(name);
     if (o == NULL && strncmp(name, "no_", 3) == 0) {
         o = find_option(name + 3);
         *ret_no = true;
@@ -504,7 +280,7 @@ static int take_flag(struct ps_config *c, int argc, char **argv, int i, struct p
     const char *value;
     bool no;
     int taken = 1;
-    const struct option *o = match_flag(argv[i], &value, &no);
+    const struct ps_option *o = match_flag(argv[i], &value, &no);
     if (o == NULL)
         return 0;
     if (no && value != NULL)
@@ -575,7 +351,7 @@ int ps_config_load(struct ps_config *c, int argc, char **argv, struct ps_err *e)
 
 /* --- for people ------------------------------------------------------------------------------- */
 
-static const char *value_word(const struct option *o)
+static const char *value_word(const struct ps_option *o)
 {
     switch (o->rule.kind) {
     case PS_VALUE_TEXT: return "TEXT";
@@ -594,8 +370,8 @@ void ps_config_help(FILE *out)
     const char *section = "";
     fprintf(out, "Options, also %sNAME in the environment and `name = value` in a file:\n",
             env_prefix);
-    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
-        const struct option *o = &table[i];
+    for (size_t i = 0; i < ps_option_count; i++) {
+        const struct ps_option *o = &ps_options[i];
         char name[NAME_MAX_BYTES], left[2 * NAME_MAX_BYTES];
         if (strcmp(section, o->section) != 0)
             fprintf(out, "\n  %s\n", o->section);
@@ -612,7 +388,7 @@ void ps_config_help(FILE *out)
     fputs("\nSizes: 64k, 16MB, 10GB (units of 1024). Times: 100ms, 5s, 10m, 72h, 3d.\n", out);
 }
 
-static void format_value(const struct ps_config *c, const struct option *o, char *to, size_t n)
+static void format_value(const struct ps_config *c, const struct ps_option *o, char *to, size_t n)
 {
     const char *field = (const char *)c + o->field;
     if (is_secret(o) && field[0] != '\0')
@@ -628,7 +404,7 @@ static void format_value(const struct ps_config *c, const struct option *o, char
 static void format_source(const struct ps_config *c, size_t i, char *to, size_t n)
 {
     char name[NAME_MAX_BYTES];
-    format_name(name, &table[i], c->sources[i]);
+    format_name(name, &ps_options[i], c->sources[i]);
     switch (c->sources[i]) {
     case PS_FROM_DEFAULT: snprintf(to, n, "default"); break;
     case PS_FROM_FILE: snprintf(to, n, "%s:%d", c->config, c->lines[i]); break;
@@ -640,8 +416,8 @@ static void format_source(const struct ps_config *c, size_t i, char *to, size_t 
 void ps_config_check(const struct ps_config *c, FILE *out)
 {
     const char *section = "";
-    for (size_t i = 0; i < PS_COUNT_OF(table); i++) {
-        const struct option *o = &table[i];
+    for (size_t i = 0; i < ps_option_count; i++) {
+        const struct ps_option *o = &ps_options[i];
         char value[PS_CONFIG_TEXT_MAX], source[PS_CONFIG_TEXT_MAX + 16],
             line[PS_CONFIG_TEXT_MAX + 64];
         if (strcmp(section, o->section) != 0)

@@ -8,7 +8,6 @@
 
 enum {
     SEGMENT_BYTES = 64 * 1024 * 1024,
-    AGGREGATES_BYTES = 96 * 1024 * 1024, /* of statistics in memory */
     IDLE_POLL_MS = 20,
     REPLAY_LETTERS = 1000, /* go back together */
 };
@@ -31,7 +30,7 @@ static int open_aggregator(struct ps_engine *g, struct ps_store **ret_store,
         .batch_events = (size_t)c->batch_events,
         .max_retries = (unsigned)c->max_retries,
         .flush_interval_ms = c->flush_interval,
-        .cache_bytes = AGGREGATES_BYTES,
+        .cache_bytes = (size_t)c->cache_size,
         .max_paths_per_hour = (size_t)c->max_paths_per_hour,
     };
     return ps_aggregator_open(ret, &config, e);
