@@ -78,8 +78,19 @@ wasm:
 fuzz:
 	tools/fuzz.sh $(SECONDS_EACH)
 
-bench: $(BUILD)/pathstats
-	bench/run.sh
+bench: bench-deps $(BUILD)/pathstats
+	BUILD=$(BUILD) bench/run.sh
+
+bench-record: bench-deps $(BUILD)/pathstats
+	BUILD=$(BUILD) bench/run.sh record
+
+bench-deps:
+	@BUILD=$(BUILD) bench/deps.sh
+
+bench-instructions: $(BUILD)/pathstats
+	BUILD=$(BUILD) bench/instructions.sh
+
+.PHONY: bench-record bench-deps bench-instructions
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

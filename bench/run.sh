@@ -1,23 +1,23 @@
 #!/bin/bash
-# make bench: prints what it measures on this machine. Times mean little between machines; ratios within
-# one run do. Data is generated, deterministic, and kept in build/bench.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-B=build/bench
-mkdir -p "$B"
-LINES=${LINES:-1000000}
-gcc -std=c17 -D_GNU_SOURCE -O2 -Isrc -o "$B/latency" bench/latency_bench.c build/libpathstats.a \
-    -lsqlite3 -lmicrohttpd -lcurl -lcrypto -lz -linih -pthread
-echo "== latency of small batches"
-"$B/latency"
-
-echo "== import of $LINES combined lines"
-[ -s "$B/combined-$LINES.log" ] || awk -v n="$LINES" -f bench/generate.awk >"$B/combined-$LINES.log"
-rm -rf "$B/data"
-time build/pathstats import --data-dir "$B/data" "$B/combined-$LINES.log"
-echo "== the same again: all duplicates"
-time build/pathstats import --data-dir "$B/data" "$B/combined-$LINES.log"
-events=$(sqlite3 "$B/data/pathstats.db" "SELECT count(*) FROM traffic_events")
-bytes=$(stat -c %s "$B/data/pathstats.db")
-echo "bytes an event in the database: $((bytes / events))"
-rm -rf "$B/data"
+# run.sh - every benchmark, one after the other. See docs/benchmarks.md.
+#
+#     bench/run.sh           minutes                    (make bench)
+#     bench/run.sh record    the figures of the docs    (make bench-record), about half an hour
+# SPDX-License-Identifier: MIT
+. "$(dirname "$0")/lib.sh"
+lines=${LINES:-1000000} seconds=${SECONDS_EACH:-10} stored=4000000 restart=1000000 failed=
+if [ "${1:-}" = record ]; then
+    seconds=60 stored=20000000 restart=10000000
+fi
+build_tools
+step() { printf '\n######## %s\n' "$*"; "$@" || { failed="$failed $1"; echo "******** FAILED: $*"; }; }
+step bench/peers.sh "$lines" combined-time
+[ "${1:-}" != record ] || step bench/peers.sh "$lines" combined
+step bench/peers.sh "$lines" ndjson
+[ "${1:-}" != record ] || REPEATS=1 step bench/peers.sh 10000000 combined-time
+SECONDS_EACH=$seconds step bench/http.sh
+step "$BENCH_DIR/latency_bench"
+step bench/scaling.sh $stored
+step bench/restart.sh $restart
+step bench/instructions.sh
+[ -z "$failed" ] || { echo "FAILED:$failed"; exit 1; }

@@ -28,6 +28,24 @@ struct ps_str ps_request_header(struct ps_request *rq, const char *name)
     return (struct ps_str){value, len};
 }
 
+int ps_request_number(struct ps_request *rq, const char *name, size_t max, size_t *ret)
+{
+    const char *text = NULL;
+    size_t len = 0, value = 0;
+    if (MHD_lookup_connection_value_n(rq->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name),
+                                      &text, &len) != MHD_YES)
+        return 0;
+    for (size_t i = 0; i < len && value <= max; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return PS_EINVAL;
+        value = value * 10 + (size_t)(text[i] - '0');
+    }
+    if (value < 1 || value > max)
+        return PS_EINVAL;
+    *ret = value;
+    return 1;
+}
+
 static struct ps_request *take_request(struct ps_api *api)
 {
     struct ps_request *rq = api->pool;
@@ -42,19 +60,22 @@ static struct ps_request *take_request(struct ps_api *api)
         return NULL;
     rq->api = api;
     ps_buf_init(&rq->body, api->config.body_limit);
+    ps_buf_init(&rq->order_text, PS_API_ORDER_TEXT_MAX);
     return rq;
 }
 
 static void free_request(struct ps_request *rq)
 {
     ps_buf_done(&rq->body);
+    ps_buf_done(&rq->order_text);
     free(rq);
 }
 
 static void give_request(struct ps_api *api, struct ps_request *rq)
 {
     api->bodies_bytes -= rq->body.cap;
-    if (api->pooled == PS_API_POOL_MAX || rq->body.cap > PS_API_KEEP_BYTES) {
+    if (api->pooled == PS_API_POOL_MAX || rq->body.cap > PS_API_KEEP_BYTES ||
+        rq->order_text.cap > PS_API_KEEP_BYTES) {
         free_request(rq);
         return;
     }
@@ -143,6 +164,7 @@ static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connectio
     rq->drained = 0;
     rq->committed = false;
     ps_buf_clear(&rq->body);
+    ps_buf_clear(&rq->order_text);
     pthread_mutex_lock(&api->lock);
     api->requests++;
     pthread_mutex_unlock(&api->lock);

@@ -12,19 +12,21 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
-enum { LOG_EVERY_US = 1000 * 1000 };
+enum { LOG_EVERY_US = 1000 * 1000, TAG_MAX = 64 };
 
-static const char json_type[] = "application/json";
+static const char json_type[] = "application/json", never_kept[] = "no-store";
 
-static struct MHD_Response *make_response(struct ps_api *api, const char *content_type)
+static struct MHD_Response *make_response(struct ps_api *api, const char *content_type,
+                                          const char *cache_control)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(api->answer.len, api->answer.ptr, MHD_RESPMEM_MUST_COPY);
     if (response == NULL)
         return NULL;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (atomic_load(&api->draining))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -50,20 +52,25 @@ struct ps_json ps_respond_writer(struct ps_api *api)
     return w;
 }
 
+static void shrink_answer(struct ps_api *api)
+{
+    if (api->answer.cap > PS_API_KEEP_BYTES) {
+        ps_buf_done(&api->answer);
+        ps_buf_init(&api->answer, PS_API_ANSWER_MAX);
+    }
+}
+
 static void send_answer(struct ps_request *rq, unsigned status, const char *content_type,
                         const char *extra_name, const char *extra_value)
 {
     struct ps_api *api = rq->api;
-    struct MHD_Response *response = make_response(api, content_type);
+    struct MHD_Response *response = make_response(api, content_type, never_kept);
     if (response != NULL && extra_name != NULL)
         MHD_add_response_header(response, extra_name, extra_value);
     queue_response(rq, status, response);
     if (response != NULL)
         MHD_destroy_response(response);
-    if (api->answer.cap > PS_API_KEEP_BYTES) {
-        ps_buf_done(&api->answer);
-        ps_buf_init(&api->answer, PS_API_ANSWER_MAX);
-    }
+    shrink_answer(api);
 }
 
 void ps_respond_body(struct ps_request *rq, unsigned status, const char *content_type)
@@ -78,6 +85,54 @@ void ps_respond_body(struct ps_request *rq, unsigned status, const char *content
 void ps_respond_json(struct ps_request *rq, unsigned status)
 {
     ps_respond_body(rq, status, json_type);
+}
+
+bool ps_respond_is_known(struct ps_request *rq, const char *tag)
+{
+    struct ps_str left = ps_request_header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    const char *at = left.ptr, *end = at + left.len;
+    size_t len = strlen(tag);
+    if (left.ptr == NULL)
+        return false;
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
+        const char *next = comma ? comma + 1 : end;
+        while (at < stop && (*at == ' ' || *at == '\t'))
+            at++;
+        while (stop > at && (stop[-1] == ' ' || stop[-1] == '\t'))
+            stop--;
+        if (stop - at == 1 && *at == '*')
+            return true;
+        if (stop - at > 2 && memcmp(at, "W/", 2) == 0)
+            at += 2;
+        if ((size_t)(stop - at) == len + 2 && *at == '"' && stop[-1] == '"' &&
+            memcmp(at + 1, tag, len) == 0)
+            return true;
+        at = next;
+    }
+    return false;
+}
+
+void ps_respond_tagged(struct ps_request *rq, const char *tag)
+{
+    struct ps_api *api = rq->api;
+    char value[TAG_MAX];
+    unsigned status = MHD_HTTP_OK;
+    if (ps_respond_is_known(rq, tag)) {
+        ps_buf_clear(&api->answer);
+        status = MHD_HTTP_NOT_MODIFIED;
+    } else if (api->answer.failed != 0) {
+        ps_respond_failure(rq, PS_ENOMEM, "the answer does not fit in memory");
+        return;
+    }
+    snprintf(value, sizeof value, "\"%s\"", tag);
+    struct MHD_Response *response = make_response(api, json_type, "no-cache");
+    if (response != NULL)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, value);
+    queue_response(rq, status, response);
+    if (response != NULL)
+        MHD_destroy_response(response);
+    shrink_answer(api);
 }
 
 static void write_accepted(struct ps_api *api, size_t count)
@@ -107,7 +162,7 @@ void ps_respond_accepted(struct ps_request *rq, size_t count)
         if (api->accepted[slot].response != NULL)
             MHD_destroy_response(api->accepted[slot].response);
         write_accepted(api, count);
-        api->accepted[slot].response = make_response(api, json_type);
+        api->accepted[slot].response = make_response(api, json_type, never_kept);
         api->accepted[slot].count = count;
     }
     queue_response(rq, MHD_HTTP_ACCEPTED, api->accepted[slot].response);
@@ -182,4 +237,22 @@ void ps_respond_failure(struct ps_request *rq, int code, const char *text)
     log_failure(rq, text);
     ps_respond_error(rq, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal",
                      "the server failed; its log says why");
+}
+
+void ps_respond_code(struct ps_request *rq, int code, const char *text)
+{
+    switch (code) {
+    case PS_EINVAL: ps_respond_error(rq, MHD_HTTP_BAD_REQUEST, "invalid", "%s", text); return;
+    case PS_ENOENT: ps_respond_error(rq, MHD_HTTP_NOT_FOUND, "not_found", "%s", text); return;
+    case PS_EEXIST: ps_respond_error(rq, MHD_HTTP_CONFLICT, "conflict", "%s", text); return;
+    case PS_EBUSY:
+    case PS_EFULL:
+    case PS_ESTOP: ps_respond_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", "%s", text); return;
+    default: ps_respond_failure(rq, code, text); return;
+    }
+}
+
+void ps_respond_not_here(struct ps_request *rq, const char *what)
+{
+    ps_respond_error(rq, MHD_HTTP_NOT_IMPLEMENTED, "not_here", "this process has no %s", what);
 }

@@ -13,6 +13,11 @@ struct ps_json ps_respond_writer(struct ps_api *api);
 /* What was written to api->answer. */
 void ps_respond_json(struct ps_request *rq, unsigned status);
 void ps_respond_body(struct ps_request *rq, unsigned status, const char *content_type);
+/* What was written to api->answer, as JSON a client may keep and must ask about: `tag` without its
+ * quotes is the ETag. 304 without a body when the request names it. */
+void ps_respond_tagged(struct ps_request *rq, const char *tag);
+/* Does If-None-Match name the tag? Then ps_respond_tagged needs no answer written. */
+bool ps_respond_is_known(struct ps_request *rq, const char *tag);
 /* {"accepted":n,"rejected":0,"rejections":[]}, made once. */
 void ps_respond_accepted(struct ps_request *rq, size_t count);
 /* {"error":{...}}; with Allow for 405 and Retry-After for 503. */
@@ -22,6 +27,11 @@ void ps_respond_error(struct ps_request *rq, unsigned status, const char *code, 
 void ps_respond_put_error(struct ps_json *w, const char *code, const char *message);
 /* 503 for PS_EFULL and PS_EBUSY; else 500, with `text` in the log only. */
 void ps_respond_failure(struct ps_request *rq, int code, const char *text);
+/* Of an order or a question, where `text` says what is wrong with it: PS_EINVAL 400, PS_ENOENT 404,
+ * PS_EEXIST 409, PS_EBUSY, PS_EFULL and PS_ESTOP 503; else 500, with `text` in the log only. */
+void ps_respond_code(struct ps_request *rq, int code, const char *text);
+/* 501: the part of the server that could answer is not in this process. */
+void ps_respond_not_here(struct ps_request *rq, const char *what);
 
 void ps_respond_cache_done(struct ps_api *api);
 

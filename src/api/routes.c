@@ -11,6 +11,19 @@ const struct ps_route ps_routes[] = {
      .summary = "Whether the server takes events and the aggregator counts them."},
     {"POST", "/api/events", ps_handle_events, .takes_body = true,
      .summary = "Send events: one object, an array, or one object a line (NDJSON)."},
+    {"GET", "/api/paths", ps_handle_paths, .recorded = true,
+     .summary = "The busiest paths of the last 24 hours: the latest snapshot. ?limit=N for fewer."},
+    {"GET", "/api/paths/snapshot/{version}", ps_handle_snapshot, .recorded = true,
+     .summary = "An earlier snapshot."},
+    {"POST", "/admin/snapshot/refresh", ps_handle_snapshot_refresh,
+     .summary = "Make a snapshot now."},
+    {"POST", "/admin/archive/trigger", ps_handle_archive_trigger, .takes_body = true,
+     .summary = "Archive a day: {\"date\":\"2025-10-12\"}."},
+    {"GET", "/admin/archives", ps_handle_archives,
+     .summary = "Every day there are events or an archive of, and its status."},
+    {"GET", "/admin/jobs", ps_handle_jobs,
+     .summary = "What ran when, and how it ended; the newest first. ?limit=N, 100 by default."},
+    {"GET", "/admin/capacity", ps_handle_capacity, .summary = "Size against the limit."},
     {"GET", "/admin/dead-letters", ps_handle_dead_letters,
      .summary = "Events that could not be stored, oldest first, and why."},
     {"POST", "/admin/dead-letters/replay", ps_handle_replay,
@@ -19,13 +32,34 @@ const struct ps_route ps_routes[] = {
 };
 const size_t ps_routes_count = PS_COUNT_OF(ps_routes);
 
+/* Bytes before the "{name}", or all. */
+static size_t fixed_length(const struct ps_route *route)
+{
+    return strcspn(route->path, "{");
+}
+
+static bool matches(const struct ps_route *route, const char *path)
+{
+    size_t fixed = fixed_length(route);
+    if (strncmp(route->path, path, fixed) != 0)
+        return false;
+    if (route->path[fixed] == '\0')
+        return path[fixed] == '\0';
+    return path[fixed] != '\0' && strchr(path + fixed, '/') == NULL;
+}
+
+const char *ps_routes_rest(const struct ps_route *route, const char *path)
+{
+    return path + fixed_length(route);
+}
+
 const struct ps_route *ps_routes_find(const char *method, const char *path, bool *ret_path_known)
 {
     *ret_path_known = false;
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < PS_COUNT_OF(ps_routes); i++) {
-        if (strcmp(ps_routes[i].path, path) != 0)
+        if (!matches(&ps_routes[i], path))
             continue;
         *ret_path_known = true;
         if (strcmp(ps_routes[i].method, method) == 0)
@@ -40,7 +74,7 @@ void ps_routes_allow(const char *path, char to[PS_ALLOW_MAX])
     to[0] = '\0';
     for (size_t i = 0; i < PS_COUNT_OF(ps_routes); i++) {
         const struct ps_route *route = &ps_routes[i];
-        if (strcmp(route->path, path) != 0)
+        if (!matches(route, path))
             continue;
         int n = snprintf(to + len, PS_ALLOW_MAX - len, "%s%s%s", len == 0 ? "" : ", ",
                          route->method, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");

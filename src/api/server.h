@@ -2,7 +2,8 @@
  *
  * A ps_request lives from its first header to the answer's last byte. libmicrohttpd calls from its
  * one thread, and all of ps_api but the part under `lock` and the atomics belongs to that thread.
- * While a request waits for the committer it belongs to the committer, up to the resume.
+ * While a request waits for the committer, or for the one who got its order, it belongs to them, up
+ * to the resume.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,6 +34,10 @@ enum {
     PS_API_DRAIN_MAX = 16 * 1024 * 1024,   /* of a refused body, read so that the client listens */
     PS_API_ANSWER_MAX = 16 * 1024 * 1024,  /* bytes of one answer */
     PS_API_DEAD_LETTERS_MAX = 1000,        /* listed in one answer */
+    PS_API_JOBS_MAX = 1000,                /* listed in one answer; see also: */
+    PS_API_JOBS_DEFAULT = 100,             /* ... when nobody says how many */
+    PS_API_ORDER_BODY_MAX = 4096,          /* bytes of an administrator's order */
+    PS_API_ORDER_TEXT_MAX = 1024 * 1024,   /* bytes of the answer to it */
     PS_API_ACCEPTED_CACHED = 64,           /* ready-made answers "n accepted, 0 rejected" */
     PS_API_CODE_CLASSES = 6,               /* 1xx to 5xx, by the first digit */
 };
@@ -53,8 +58,9 @@ struct ps_request {
     const char *refusal;        /* its stable code */
     char text[PS_ERR_TEXT_MAX]; /* the refusal's message, or the committer's failure */
 
-    bool committed; /* the committer has answered: */
+    bool committed; /* the committer has answered, or who got the order: */
     int commit_code;
+    struct ps_buf order_text; /* what an order's answer says */
     struct ps_ingested ingested;
 };
 
@@ -109,6 +115,8 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
 void ps_request_pool_done(struct ps_api *api);
 /* The header's value as sent, or absent. Of a repeated header the first. */
 struct ps_str ps_request_header(struct ps_request *rq, const char *name);
+/* ?name=N: 1 there, 0 not there, PS_EINVAL when it is not a decimal of 1 to `max`. */
+int ps_request_number(struct ps_request *rq, const char *name, size_t max, size_t *ret);
 
 /* server.c: between the two, ps_api_close waits. False: the server closes, start nothing. */
 bool ps_api_begin_wait(struct ps_api *api);

@@ -30,8 +30,8 @@ struct ps_cli {
 
 typedef int ps_command_fn(struct ps_cli *c);
 ps_command_fn ps_cmd_serve, ps_cmd_import, ps_cmd_top, ps_cmd_show, ps_cmd_verify,
-    ps_cmd_dead_letters, ps_cmd_archive, ps_cmd_jobs, ps_cmd_capacity, ps_cmd_config,
-    ps_cmd_version;
+    ps_cmd_dead_letters, ps_cmd_snapshot, ps_cmd_archive, ps_cmd_jobs, ps_cmd_capacity,
+    ps_cmd_config, ps_cmd_version;
 
 /* --- arguments. Each takes what it finds out of argv. --- */
 

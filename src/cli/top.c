@@ -5,15 +5,13 @@
 #include "cli/cli.h"
 
 #include "base/time.h"
-#include "flow/ranking.h"
+#include "cli/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-enum { TOP_DEFAULT = 20, HOURS_DEFAULT = 24, HOURS_MAX = 24 * 366, NUMBERS_WIDTH = 84, BAR = 20 };
+enum { TOP_DEFAULT = 20, HOURS_DEFAULT = 24, HOURS_MAX = 24 * 366, BAR = 20 };
 
 static void write_ranked(struct ps_json *w, const struct ps_ranked *p)
 {
@@ -37,58 +35,6 @@ static void write_ranked(struct ps_json *w, const struct ps_ranked *p)
     ps_json_bool(w, p->clients_exact);
 }
 
-/* --- the table --- */
-
-static int terminal_columns(void)
-{
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 120;
-}
-
-/* Shortened in the middle, by characters: the ends of a path tell most. */
-static void print_path(struct ps_str path, int room)
-{
-    int characters = 0;
-    for (size_t i = 0; i < path.len; i++)
-        characters += ((unsigned char)path.ptr[i] & 0xc0) != 0x80;
-    if (characters <= room) {
-        printf("%.*s%*s", (int)path.len, path.ptr, room - characters, "");
-        return;
-    }
-    int head = room / 2, tail = room - head - 1, at = 0;
-    for (size_t i = 0; i < path.len; i++) {
-        bool starts = ((unsigned char)path.ptr[i] & 0xc0) != 0x80;
-        at += starts;
-        if (at == head + 1 && starts)
-            fputs("…", stdout);
-        if (at <= head || at > characters - tail)
-            putchar(path.ptr[i]);
-    }
-}
-
-static void print_head(const char *first, int room)
-{
-    printf("%s%-*s %10s %8s %6s %9s %9s %9s %9s %8s%s\n", ps_cli_color() ? "\033[1m" : "", room,
-           first, "requests", "errors", "err %", "avg", "p50", "p95", "p99", "clients",
-           ps_cli_color() ? "\033[0m" : "");
-}
-
-static void print_numbers(const struct ps_ranked *p)
-{
-    char requests[32], errors[32], avg[32], p50[32], p95[32], p99[32], clients[34];
-    bool has = p->count_us > 0;
-    bool loud = ps_cli_color() && p->errors > 0;
-    ps_cli_count(clients + !p->clients_exact, p->clients);
-    if (!p->clients_exact)
-        clients[0] = '~';
-    printf(" %10s %s%8s %6.1f%s %9s %9s %9s %9s %8s\n", ps_cli_count(requests, p->requests),
-           loud ? "\033[31m" : "", ps_cli_count(errors, p->errors),
-           p->requests > 0 ? 100.0 * (double)p->errors / (double)p->requests : 0.0,
-           loud ? "\033[0m" : "", ps_cli_time(avg, has, has ? p->sum_us / p->count_us : 0),
-           ps_cli_time(p50, has, p->p50_us), ps_cli_time(p95, has, p->p95_us),
-           ps_cli_time(p99, has, p->p99_us), clients);
-}
-
 /* --- top --- */
 
 struct top {
@@ -108,8 +54,8 @@ static int take_path(void *ctx, const struct ps_ranked *p)
         ps_json_close(&t->w, '}');
         return 0;
     }
-    print_path(p->path, t->room);
-    print_numbers(p);
+    ps_table_path(p->path, t->room);
+    ps_table_numbers(p);
     return 0;
 }
 
@@ -151,8 +97,7 @@ static int run_top(struct ps_cli *c, struct ps_store *store, int64_t limit, int6
     struct range range;
     struct ps_buf out;
     size_t paths = 0;
-    struct top t = {.json = c->config.json, .room = terminal_columns() - NUMBERS_WIDTH};
-    t.room = t.room < 16 ? 16 : t.room > 60 ? 60 : t.room;
+    struct top t = {.json = c->config.json, .room = ps_table_room(0)};
     int r = find_range(c, store, hours, &range, e);
     if (r < 0)
         return r;
@@ -162,7 +107,7 @@ static int run_top(struct ps_cli *c, struct ps_store *store, int64_t limit, int6
         ps_json_open(&t.w, '[');
     } else {
         printf("%s to %s, UTC\n\n", range.from_text, range.to_text);
-        print_head("path", t.room);
+        ps_table_head("path", t.room);
     }
     struct ps_ranking_query q = {range.from, range.to, (size_t)limit};
     r = ps_ranking(store, &q, take_path, &t, &paths, e);
@@ -241,7 +186,7 @@ static int show_hour(void *ctx, const struct ps_stat_row *row)
     printf("%s ", hour);
     for (int i = 0; i < BAR; i++)
         fputs(i < cells ? "▇" : " ", stdout);
-    print_numbers(&p);
+    ps_table_numbers(&p);
     return 0;
 }
 
@@ -258,11 +203,11 @@ static int run_show(struct show *s, const struct range *range, struct ps_err *e)
     if (!s->json) {
         printf("%.*s, %s to %s, UTC\n\n", (int)s->path.len, s->path.ptr, range->from_text,
                range->to_text);
-        print_head("hour", PS_HOUR_LEN + 1 + BAR);
+        ps_table_head("hour", PS_HOUR_LEN + 1 + BAR);
         r = ps_store_stats(s->store, &q, show_hour, s, e);
         if (r == 0) {
             printf("%-*s", PS_HOUR_LEN + 1 + BAR, "all of them");
-            print_numbers(&all);
+            ps_table_numbers(&all);
         }
         return r;
     }

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "core/clients.h"
 #include "core/hash.h"
+#include "core/methods.h"
 #include "core/sample.h"
 #include "core/sketch.h"
 
@@ -108,6 +109,7 @@ int ps_aggregate_add(struct ps_aggregate *a, const struct ps_event *event,
         return r;
     a->requests++;
     a->errors += event->is_error == 1;
+    ps_methods_put(&a->methods, event->method);
     if (event->has_client)
         ps_clients_put(&a->clients, event->client_hash);
     if (event->response_us != PS_ABSENT)
@@ -154,6 +156,7 @@ int ps_aggregate_merge(struct ps_aggregate *dst, const struct ps_aggregate *src,
     dst->errors += src->errors;
     dst->count_us += src->count_us;
     dst->sum_us += src->sum_us;
+    ps_methods_merge(&dst->methods, &src->methods);
     return 0;
 }
 
@@ -194,4 +197,9 @@ bool ps_aggregate_percentile(const struct ps_aggregate *a, unsigned permille, ui
 uint64_t ps_aggregate_clients(const struct ps_aggregate *a, bool *ret_exact)
 {
     return ps_clients_estimate(&a->clients, ret_exact);
+}
+
+struct ps_str ps_aggregate_method(const struct ps_aggregate *a)
+{
+    return ps_methods_top(&a->methods);
 }

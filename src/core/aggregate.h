@@ -45,6 +45,13 @@ struct ps_sketch {
     uint32_t first, len, cap;
 };
 
+/* GET HEAD POST PUT PATCH DELETE OPTIONS, then all others together; see methods.h. */
+enum { PS_METHODS_COUNT = 8 };
+
+struct ps_methods {
+    uint64_t counts[PS_METHODS_COUNT];
+};
+
 struct ps_aggregate {
     uint64_t requests, errors;
     uint64_t count_us, sum_us; /* of the events that carry a response time */
@@ -52,6 +59,7 @@ struct ps_aggregate {
     struct ps_sample sample;
     struct ps_clients clients;
     struct ps_sketch sketch;
+    struct ps_methods methods; /* of the events that carry a method */
 };
 
 void ps_aggregate_init(struct ps_aggregate *a);
@@ -77,6 +85,10 @@ bool ps_aggregate_percentile(const struct ps_aggregate *a, unsigned permille, ui
  * arithmetic. *ret_exact (may be NULL) says which. */
 uint64_t ps_aggregate_clients(const struct ps_aggregate *a, bool *ret_exact);
 
+/* The most frequent method ("other" stands for the unusual ones together), of equals the first in
+ * the table; absent when no event had one. Static memory. */
+struct ps_str ps_aggregate_method(const struct ps_aggregate *a);
+
 /* The columns of path_stats_hourly, less the key and the times of writing. */
 struct ps_stat {
     uint64_t requests, errors, count_us, sum_us, min_us, max_us;
@@ -85,6 +97,7 @@ struct ps_stat {
     struct ps_str sample_keys; /* u64 little-endian each, ascending */
     struct ps_str clients;     /* u64 little-endian each, ascending */
     struct ps_str sketch;      /* LEB128 pairs: bucket gap, count; empty when there is none */
+    struct ps_str methods;     /* "GET:12,POST:1" in order of the table, without zeros */
 };
 
 enum { PS_STAT_BYTES_MAX = 96 * 1024 };

@@ -10,12 +10,13 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "core/clients.h"
+#include "core/methods.h"
 #include "core/sample.h"
 #include "core/sketch.h"
 
-/* 1000 x (11 digits + comma) + 2 x 8000 + 2048 x (2 + 10) stays below the maximum. */
+/* 1000 x (11 digits + comma) + 2 x 8000 + 2048 x (2 + 10) + the methods stays below the maximum. */
 _Static_assert(PS_SAMPLE_MAX * 12 + PS_SAMPLE_MAX * 8 + PS_CLIENTS_MAX * 8 +
-                       PS_SKETCH_BUCKETS * 12 <=
+                       PS_SKETCH_BUCKETS * 12 + PS_METHODS_TEXT_MAX <=
                    PS_STAT_BYTES_MAX,
                "a packed row fits");
 
@@ -89,7 +90,8 @@ void ps_aggregate_pack(struct ps_aggregate *a, char *to, struct ps_stat *ret)
     for (uint32_t i = 0; i < a->clients.len; i++)
         to = put_u64(to, a->clients.hashes[i]);
     ret->clients = between(start, to);
-    pack_sketch(a, to, ret);
+    to = pack_sketch(a, to, ret);
+    ret->methods = between(to, to + ps_methods_format(&a->methods, to));
 }
 
 /* --- and back --- */
@@ -241,7 +243,8 @@ int ps_aggregate_unpack(const struct ps_stat *stat, const struct ps_alloc *alloc
         r = PS_ECORRUPT;
     if (r == 0)
         r = unpack_sketch(stat, alloc, &a.sketch);
-    if (r == 0 && !bounds_hold(&a))
+    if (r == 0 &&
+        (!bounds_hold(&a) || !ps_methods_parse(stat->methods, stat->requests, &a.methods)))
         r = PS_ECORRUPT;
     if (r < 0) {
         ps_aggregate_done(&a, alloc);

@@ -299,7 +299,7 @@ static int pack_entry(void *ctx, struct ps_aggmap_entry *entry)
     row->path = ps_aggmap_path(entry);
     ps_aggregate_pack(&entry->aggregate, base, &row->stat);
     struct ps_str *parts[] = {&row->stat.samples, &row->stat.sample_keys, &row->stat.clients,
-                              &row->stat.sketch};
+                              &row->stat.sketch, &row->stat.methods};
     size_t used = 0;
     for (size_t i = 0; i < PS_COUNT_OF(parts); i++) {
         size_t at = parts[i]->len == 0 ? 0 : (size_t)(parts[i]->ptr - base);
@@ -316,8 +316,8 @@ static void point_rows(struct settling *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         struct ps_stat *stat = &s->rows[i].stat;
-        struct ps_str *parts[] = {&stat->samples, &stat->sample_keys, &stat->clients,
-                                  &stat->sketch};
+        struct ps_str *parts[] = {&stat->samples, &stat->sample_keys, &stat->clients, &stat->sketch,
+                                  &stat->methods};
         for (size_t k = 0; k < PS_COUNT_OF(parts); k++)
             parts[k]->ptr = s->bytes.ptr + (uintptr_t)parts[k]->ptr;
     }

@@ -110,6 +110,7 @@ static void summarise(const struct ps_aggregate *a, struct ps_str path, struct p
 {
     uint64_t scratch[PS_SAMPLE_MAX];
     *ret = (struct ps_ranked){.path = path,
+                              .method = ps_aggregate_method(a),
                               .requests = a->requests,
                               .errors = a->errors,
                               .count_us = a->count_us,

@@ -14,7 +14,7 @@ enum { PS_RANKING_MAX = 10000 };
 
 /* One path over the hours. Times are microseconds, meaningful when count_us > 0. */
 struct ps_ranked {
-    struct ps_str path;
+    struct ps_str path, method; /* the most frequent method, or absent */
     uint64_t requests, errors, count_us, sum_us, min_us, max_us, p50_us, p95_us, p99_us;
     uint64_t clients;
     bool clients_exact;

@@ -154,7 +154,8 @@ static bool same_bytes(struct audit *audit, struct ps_aggregate *a, struct ps_ag
            x.sum_us == y.sum_us && x.min_us == y.min_us && x.max_us == y.max_us &&
            x.unique_seen == y.unique_seen && x.unique_estimate == y.unique_estimate &&
            same_string(x.samples, y.samples) && same_string(x.sample_keys, y.sample_keys) &&
-           same_string(x.clients, y.clients) && same_string(x.sketch, y.sketch);
+           same_string(x.clients, y.clients) && same_string(x.sketch, y.sketch) &&
+           same_string(x.methods, y.methods);
 }
 
 static void report(struct audit *audit, enum ps_mismatch_kind kind, struct ps_str path,

@@ -97,6 +97,9 @@ static uint64_t hash_stat(const struct ps_stat *stat, uint64_t seed)
     uint64_t hash = ps_hash64(numbers, sizeof numbers, seed);
     for (size_t i = 0; i < PS_COUNT_OF(bytes); i++)
         hash = ps_hash64(bytes[i]->ptr, bytes[i]->len, hash + bytes[i]->len);
+    /* Only where there are some: permutation.case holds hashes of rows that have none. */
+    if (stat->methods.len > 0)
+        hash = ps_hash64(stat->methods.ptr, stat->methods.len, hash + stat->methods.len);
     return hash;
 }
 

@@ -24,20 +24,21 @@ static void test_settle_inserts_replaces_removes(void **state)
                                     PS_STR("5,6"),
                                     PS_STR("\0\1\xff"),
                                     PS_STR("\0"),
-                                    PS_STR("\x80\0\x7f")};
+                                    PS_STR("\x80\0\x7f"),
+                                    PS_STR("GET:1,other:2")};
     settle(w, rows, 3, 0, NOON);
     reopen(w);
     EXPECT_TEXT("row 489036 '/a' 4611686018427387904 2 3 2305843009213693952 5 6 7 8 '5,6'"
-                " '\\00\\01\\ff' '\\00' '\\80\\00\\7f'\n"
-                "row 489036 '/b' 2 0 0 0 0 0 0 0 '' '' '' ''\n"
-                "row 489037 '/a' 3 0 0 0 0 0 0 0 '' '' '' ''\n",
+                " '\\00\\01\\ff' '\\00' '\\80\\00\\7f' 'GET:1,other:2'\n"
+                "row 489036 '/b' 2 0 0 0 0 0 0 0 '' '' '' '' ''\n"
+                "row 489037 '/a' 3 0 0 0 0 0 0 0 '' '' '' '' ''\n",
                 ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
     rows[0] = row_of(NOON_HOUR, PS_STR("/a"), 9); /* what it held is replaced, not added to */
     rows[1].stat.requests = 0;
     rows[2] = row_of(NOON_HOUR, PS_STR("/never"), 0);
     settle(w, rows, 3, 0, NOON);
-    EXPECT_TEXT("row 489036 '/a' 9 0 0 0 0 0 0 0 '' '' '' ''\n"
-                "row 489037 '/a' 3 0 0 0 0 0 0 0 '' '' '' ''\n",
+    EXPECT_TEXT("row 489036 '/a' 9 0 0 0 0 0 0 0 '' '' '' '' ''\n"
+                "row 489037 '/a' 3 0 0 0 0 0 0 0 '' '' '' '' ''\n",
                 ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
 }
 
@@ -127,8 +128,19 @@ static void test_brief_rows_have_every_count(void **state)
 {
     struct world *w = *state;
     struct ps_stat_row row = row_of(NOON_HOUR, PS_STR("/a"), 1);
-    row.stat = (struct ps_stat){1, 2, 3,           4,           5,           6,
-                                7, 8, PS_STR("5"), PS_STR("k"), PS_STR("c"), PS_STR("s")};
+    row.stat = (struct ps_stat){1,
+                                2,
+                                3,
+                                4,
+                                5,
+                                6,
+                                7,
+                                8,
+                                PS_STR("5"),
+                                PS_STR("k"),
+                                PS_STR("c"),
+                                PS_STR("s"),
+                                PS_STR("GET:1")};
     settle(w, &row, 1, 0, NOON);
     for (int with_path = 0; with_path < 2; with_path++) {
         struct ps_stats_query q =
@@ -321,7 +333,8 @@ static void test_longest_fields(void **state)
     struct ps_stat_row row = row_of(NOON_HOUR, (struct ps_str){longest, PS_PATH_MAX}, 1);
     char *samples = calloc(1, PS_STAT_BYTES_MAX);
     memset(samples, '7', PS_STAT_BYTES_MAX);
-    row.stat.samples = row.stat.sketch = (struct ps_str){samples, PS_STAT_BYTES_MAX};
+    row.stat.samples = row.stat.sketch = row.stat.methods =
+        (struct ps_str){samples, PS_STAT_BYTES_MAX};
     settle(w, &row, 1, 0, NOON);
     reopen(w);
     EXPECT_TEXT(expected.ptr,

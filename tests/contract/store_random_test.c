@@ -107,6 +107,7 @@ static void play_settle(struct world *w, struct dice *d, struct ps_buf *told)
             blobs[i][k] = (char)throw_dice(d);
         rows[i].stat.clients = (struct ps_str){blobs[i], 8 * below(d, 8)};
         rows[i].stat.sketch = (struct ps_str){blobs[i], below(d, 64)};
+        rows[i].stat.methods = below(d, 2) ? PS_STR("GET:1") : PS_STR("");
         rows[i].stat.count_us = below(d, 2);
         rows[i].stat.sum_us = rows[i].stat.min_us = rows[i].stat.max_us =
             rows[i].stat.count_us * below(d, 1000);

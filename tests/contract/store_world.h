@@ -237,7 +237,8 @@ static inline struct ps_stat_row row_of(int32_t hour, struct ps_str path, uint64
                                          .samples = PS_STR(""),
                                          .sample_keys = PS_STR(""),
                                          .clients = PS_STR(""),
-                                         .sketch = PS_STR("")}};
+                                         .sketch = PS_STR(""),
+                                         .methods = PS_STR("")}};
 }
 
 /* --- the state as text --- */
@@ -262,7 +263,8 @@ static inline int dump_row(void *to, const struct ps_stat_row *row)
     const struct ps_stat *st = &row->stat;
     const uint64_t numbers[] = {st->requests, st->errors, st->count_us,    st->sum_us,
                                 st->min_us,   st->max_us, st->unique_seen, st->unique_estimate};
-    const struct ps_str blobs[] = {st->samples, st->sample_keys, st->clients, st->sketch};
+    const struct ps_str blobs[] = {st->samples, st->sample_keys, st->clients, st->sketch,
+                                   st->methods};
     ps_buf_format(to, "row %d", row->hour);
     dump_str(to, row->path);
     for (size_t i = 0; i < PS_COUNT_OF(numbers); i++)

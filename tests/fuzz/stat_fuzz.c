@@ -2,7 +2,8 @@
  * what it takes packs to the same bytes (I2), answers questions and can be merged.
  *
  * Input: eight numbers of eight bytes (the counts; unique_estimate is computed), then the lengths
- * of samples, keys and clients in two bytes each, then these and, for the rest, the sketch.
+ * of samples, keys, clients and methods in two bytes each, then these and, for the rest, the
+ * sketch.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBERS = 7, HEADER_BYTES = NUMBERS * 8 + 3 * 2 };
+enum { NUMBERS = 7, HEADER_BYTES = NUMBERS * 8 + 4 * 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,7 +54,7 @@ static uint64_t estimate_of(struct ps_str hashes)
 static bool read_stat(const uint8_t *data, size_t size, struct ps_stat *ret)
 {
     uint64_t number[NUMBERS];
-    uint16_t len[3];
+    uint16_t len[4];
     if (size < HEADER_BYTES)
         return false;
     memcpy(number, data, sizeof number);
@@ -70,6 +71,7 @@ static bool read_stat(const uint8_t *data, size_t size, struct ps_stat *ret)
     ret->samples = take(&at, &left, len[0]);
     ret->sample_keys = take(&at, &left, len[1]);
     ret->clients = take(&at, &left, len[2]);
+    ret->methods = take(&at, &left, len[3]);
     ret->sketch = take(&at, &left, left);
     ret->unique_estimate = estimate_of(ret->clients);
     return true;
@@ -81,6 +83,7 @@ static void check_equal(const struct ps_stat *a, const struct ps_stat *b)
     PS_ASSERT(a->count_us == b->count_us && a->min_us == b->min_us && a->max_us == b->max_us);
     PS_ASSERT(ps_str_equal(a->samples, b->samples) && ps_str_equal(a->clients, b->clients));
     PS_ASSERT(ps_str_equal(a->sample_keys, b->sample_keys) && ps_str_equal(a->sketch, b->sketch));
+    PS_ASSERT(ps_str_equal(a->methods, b->methods));
 }
 
 static void check_percentiles(const struct ps_aggregate *a)

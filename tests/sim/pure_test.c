@@ -96,6 +96,12 @@ static int64_t draw_response_us(void)
     }
 }
 
+static struct ps_str draw_method(void)
+{
+    static const struct ps_str methods[] = {{"GET", 3}, {"POST", 4}, {"PURGE", 5}, {NULL, 0}};
+    return methods[below(4)];
+}
+
 /* Half of the events fall on one row, so that its sample overflows and its sketch begins. */
 static void draw_event(size_t i, uint64_t clients)
 {
@@ -109,6 +115,7 @@ static void draw_event(size_t i, uint64_t clients)
         .id = {world.ids[i], (size_t)len},
         .path = {path, strlen(path)},
         .timestamp_ms = ms,
+        .method = draw_method(),
         .response_us = draw_response_us(),
         .client_hash = ps_hash64(&who, sizeof who, clients),
         .status = PS_ABSENT,
@@ -257,6 +264,8 @@ static const char *find_difference(struct ps_aggregate *plain, struct ps_aggrega
         return "the samples";
     if (!ps_str_equal(a.clients, b.clients))
         return "the clients";
+    if (!ps_str_equal(a.methods, b.methods))
+        return "the methods";
     return ps_str_equal(a.sketch, b.sketch) ? NULL : "the sketches";
 }
 

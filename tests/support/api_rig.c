@@ -48,7 +48,85 @@ static int replay(void *ctx, size_t *ret_count, struct ps_err *e)
     return rig->replay_code < 0 ? ps_fail(e, rig->replay_code, "replay: a secret") : 0;
 }
 
-static void open_server(struct rig *rig, bool record_self)
+/* --- orders --- */
+
+struct job {
+    struct rig *rig;
+    ps_api_done_fn *done;
+    void *done_ctx;
+};
+
+static void *answer_order(void *arg)
+{
+    struct job job = *(struct job *)arg;
+    free(arg);
+    pthread_mutex_lock(&job.rig->lock);
+    while (job.rig->holding)
+        pthread_cond_wait(&job.rig->released, &job.rig->lock);
+    pthread_mutex_unlock(&job.rig->lock);
+    job.done(job.done_ctx, job.rig->order_code, job.rig->order_text);
+    return NULL;
+}
+
+static void join_job(struct rig *rig)
+{
+    pthread_mutex_lock(&rig->lock);
+    bool ordered = rig->ordered;
+    rig->ordered = false;
+    pthread_mutex_unlock(&rig->lock);
+    if (ordered)
+        pthread_join(rig->job, NULL);
+}
+
+static int order_archive(void *ctx, int32_t day, ps_api_done_fn *done, void *done_ctx,
+                         struct ps_err *e)
+{
+    struct rig *rig = ctx;
+    if (rig->taken_code < 0)
+        return ps_fail(e, rig->taken_code, "not taken");
+    struct job *job = malloc(sizeof *job);
+    *job = (struct job){rig, done, done_ctx};
+    join_job(rig);
+    pthread_mutex_lock(&rig->lock);
+    rig->ordered_day = day;
+    rig->ordered = true;
+    pthread_create(&rig->job, NULL, answer_order, job);
+    pthread_cond_broadcast(&rig->released);
+    pthread_mutex_unlock(&rig->lock);
+    return 0;
+}
+
+static int order_snapshot(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e)
+{
+    return order_archive(ctx, INT32_MIN, done, done_ctx, e);
+}
+
+void rig_hold_orders(struct rig *rig, bool on)
+{
+    pthread_mutex_lock(&rig->lock);
+    rig->holding = on;
+    pthread_cond_broadcast(&rig->released);
+    pthread_mutex_unlock(&rig->lock);
+}
+
+void rig_await_order(struct rig *rig)
+{
+    pthread_mutex_lock(&rig->lock);
+    while (!rig->ordered)
+        pthread_cond_wait(&rig->released, &rig->lock);
+    pthread_mutex_unlock(&rig->lock);
+}
+
+static int measure(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
+{
+    struct rig *rig = ctx;
+    ps_buf_text(ret_json, "{\"bytes\":1}");
+    return rig->capacity_code < 0 ? ps_fail(e, rig->capacity_code, "capacity: a secret") : 0;
+}
+
+/* --- the server --- */
+
+static void open_server(struct rig *rig, bool record_self, bool full)
 {
     struct ps_err e = {0};
     struct ps_api_config config = {
@@ -66,11 +144,20 @@ static void open_server(struct rig *rig, bool record_self)
         .replay_dead_letters = replay,
         .replay_ctx = rig,
     };
+    rig->orders = (struct ps_api_orders){rig, order_archive, order_snapshot};
+    rig->order_text = "{\"done\":true}";
+    if (full) {
+        config.orders = &rig->orders;
+        config.store = rig->store;
+        config.ledger = rig->ledger;
+        config.capacity = measure;
+        config.capacity_ctx = rig;
+    }
     if (ps_api_open(&rig->api, &config, &e) < 0)
         fail_msg("%s", e.text);
 }
 
-static struct rig *make_rig(bool record_self)
+static struct rig *make_rig(bool record_self, bool full)
 {
     static const struct ps_queue_limits limits = {
         .bytes_max = 1 << 24, .segment_bytes = 1 << 20, .dead_letter_bytes_max = 1 << 20};
@@ -82,25 +169,34 @@ static struct rig *make_rig(bool record_self)
     memset(rig->secret, 7, sizeof rig->secret);
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->synced, NULL);
+    pthread_cond_init(&rig->released, NULL);
     ps_records_init(&rig->records);
     assert_int_equal(ps_queue_open(&ps_queue_mem, &rig->inner, TARGET, PS_QUEUE_WRITE, &limits, &e),
                      0);
     gate_queue_init(&rig->gate, rig->inner);
     assert_int_equal(ps_kv_open(&ps_kv_mem, &rig->kv, TARGET, false, &e), 0);
     assert_int_equal(ps_commit_open(&rig->commit, &rig->gate.queue, count_sync, rig, &e), 0);
-    open_server(rig, record_self);
+    assert_int_equal(ps_store_open(&ps_store_mem, &rig->store, TARGET, PS_STORE_WRITE, &e), 0);
+    assert_int_equal(ps_ledger_open(&ps_ledger_mem, &rig->ledger, TARGET, PS_STORE_WRITE, &e), 0);
+    open_server(rig, record_self, full);
     return rig;
 }
 
 int rig_open(void **state)
 {
-    *state = make_rig(false);
+    *state = make_rig(false, false);
     return 0;
 }
 
 int rig_open_recording(void **state)
 {
-    *state = make_rig(true);
+    *state = make_rig(true, false);
+    return 0;
+}
+
+int rig_open_full(void **state)
+{
+    *state = make_rig(false, true);
     return 0;
 }
 
@@ -116,6 +212,9 @@ int rig_close(void **state)
 {
     struct rig *rig = *state;
     rig_stop(rig);
+    join_job(rig);
+    ps_ledger_close(rig->ledger);
+    ps_store_close(rig->store);
     ps_kv_close(rig->kv);
     ps_queue_close(rig->inner);
     ps_mem_forget(TARGET);

@@ -30,19 +30,34 @@ struct rig {
     uint8_t secret[PS_SECRET_BYTES];
 
     pthread_mutex_t lock;
-    pthread_cond_t synced;
+    pthread_cond_t synced, released;
     uint64_t syncs;
     struct ps_records records;
     uint64_t read_at;
 
     int replay_code; /* what the replay hook answers */
+
+    struct ps_store *store;   /* mem; the server has these three with rig_open_full alone */
+    struct ps_ledger *ledger; /* mem */
+    struct ps_api_orders orders;
+    pthread_t job; /* the thread that answers the order taken last */
+    bool ordered, holding;
+    int taken_code, order_code; /* of taking an order, and of its answer */
+    const char *order_text;     /* of the answer */
+    int32_t ordered_day;        /* INT32_MIN: a snapshot */
+    int capacity_code;
     struct http_reply reply;
 };
 
 /* cmocka's setup and teardown; *state is the rig. */
 int rig_open(void **state);
 int rig_open_recording(void **state); /* with record_self */
+int rig_open_full(void **state);      /* with store, ledger, orders and capacity */
 int rig_close(void **state);
+/* While on, orders are taken and not answered. */
+void rig_hold_orders(struct rig *rig, bool on);
+/* Until an order was taken; at most one at a time. */
+void rig_await_order(struct rig *rig);
 /* Closes the server and the committer; rig_close may still follow. */
 void rig_stop(struct rig *rig);
 

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "core/hash.h"
+#include "core/methods.h"
 #include "core/sketch.h"
 
 #include <stdio.h>
@@ -126,6 +127,16 @@ static void add_client(struct ps_aggregate *a, uint64_t number, uint64_t client_
     assert_int_equal(ps_aggregate_add(a, &m.event, &alloc), 0);
 }
 
+static struct ps_str random_method(void)
+{
+    static const char *const methods[] = {"GET",   "GET",    "GET",     "HEAD", "POST", "PUT",
+                                          "PATCH", "DELETE", "OPTIONS", "get",  "PURGE"};
+    size_t i = below(PS_COUNT_OF(methods) + 1);
+    if (i == PS_COUNT_OF(methods))
+        return PS_STR_NONE;
+    return (struct ps_str){methods[i], strlen(methods[i])};
+}
+
 /* `count` events of which all fields vary; now and then one latency for all. */
 static struct made *random_events(size_t count)
 {
@@ -139,6 +150,7 @@ static struct made *random_events(size_t count)
             us = below(2) ? PS_RESPONSE_US_MAX : 0;
         make_event(&events[i], salt % 1000000 + i, below(10) ? us : PS_ABSENT);
         events[i].event.is_error = (int8_t)((int)below(3) - 1);
+        events[i].event.method = random_method();
         events[i].event.has_client = below(8) != 0;
         uint64_t who = below(clients);
         events[i].event.client_hash = ps_hash64(&who, sizeof who, salt);
@@ -193,6 +205,7 @@ static void check_same_stat(const struct ps_stat *a, const struct ps_stat *b)
     check_same_text("sample keys", a->sample_keys, b->sample_keys);
     check_same_text("clients", a->clients, b->clients);
     check_same_text("sketch", a->sketch, b->sketch);
+    check_same_text("methods", a->methods, b->methods);
 }
 
 /* `a` packs to what row_a holds. */
@@ -654,11 +667,11 @@ static char *copy_of(struct ps_str s)
 }
 
 /* Cut, a byte replaced, one byte longer; the other columns and the counts stay as they were. Only
- * the text of the samples can be cut or changed into something that is still a row. */
+ * the texts of the samples and methods can be cut or changed into something that is still a row. */
 static void damage_column(const struct ps_stat *row, struct ps_str *column, size_t rounds)
 {
     struct ps_str whole = *column;
-    bool is_text = column == &row->samples;
+    bool is_text = column == &row->samples || column == &row->methods;
     char *copy = copy_of(whole);
     for (size_t i = 0; i < rounds && whole.len > 0; i++) {
         *column = (struct ps_str){copy, below(whole.len)};
@@ -689,6 +702,7 @@ static void test_damaged_columns(void **state)
             damage_column(&changed, &changed.sample_keys, 60);
             damage_column(&changed, &changed.clients, 60);
             damage_column(&changed, &changed.sketch, 60);
+            damage_column(&changed, &changed.methods, 60);
         }
 }
 
@@ -843,6 +857,104 @@ static void test_samples_and_clients_are_strict(void **state)
     check_corrupt(&bad, "a client twice");
 }
 
+/* --- methods --- */
+
+static void add_method(struct ps_aggregate *a, struct ps_str method, int times)
+{
+    for (int i = 0; i < times; i++) {
+        struct made m;
+        make_event(&m, (uint64_t)i, PS_ABSENT);
+        m.event.method = method;
+        assert_int_equal(ps_aggregate_add(a, &m.event, &alloc), 0);
+    }
+}
+
+static void test_methods_are_counted(void **state)
+{
+    (void)state;
+    struct ps_aggregate a, b;
+    ps_aggregate_init(&a);
+    ps_aggregate_init(&b);
+    assert_null(ps_aggregate_method(&a).ptr);
+    add_method(&a, PS_STR_NONE, 3); /* counts as a request and under no method */
+    ps_aggregate_pack(&a, row_a.bytes, &row_a.stat);
+    assert_int_equal(row_a.stat.requests, 3);
+    assert_int_equal(row_a.stat.methods.len, 0);
+    assert_null(ps_aggregate_method(&a).ptr);
+    add_method(&a, PS_STR("POST"), 2);
+    add_method(&a, PS_STR("GET"), 2);
+    check_same_text("a tie", ps_aggregate_method(&a), PS_STR("GET"));
+    add_method(&a, PS_STR("POST"), 1);
+    check_same_text("the most", ps_aggregate_method(&a), PS_STR("POST"));
+    add_method(&b, PS_STR("GET"), 10);
+    add_method(&b, PS_STR("get"), 1); /* methods are case-sensitive */
+    add_method(&b, PS_STR("PROPFIND"), 20);
+    add_method(&b, PS_STR(""), 1);
+    add_method(&b, PS_STR("OPTIONS"), 4);
+    assert_int_equal(ps_aggregate_merge(&a, &b, &alloc), 0);
+    ps_aggregate_pack(&a, row_a.bytes, &row_a.stat);
+    check_same_text("methods", row_a.stat.methods, PS_STR("GET:12,POST:3,OPTIONS:4,other:22"));
+    check_same_text("others", ps_aggregate_method(&a), PS_STR("other"));
+    ps_aggregate_done(&a, &alloc);
+    ps_aggregate_done(&b, &alloc);
+}
+
+static void test_methods_are_strict(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"", "GET:1", "GET:9,other:1", "HEAD:1,PUT:2,DELETE:3",
+                                       "other:10"};
+    static const char *const bad[] = {"GET",
+                                      "GET:",
+                                      "GET:0",
+                                      "GET:01",
+                                      "GET:-1",
+                                      "GET: 1",
+                                      "get:1",
+                                      ":1",
+                                      ",",
+                                      "GET:1,",
+                                      ",GET:1",
+                                      "GET:1,,PUT:1",
+                                      "GET:1 ",
+                                      "GET:1,GET:1",
+                                      "PUT:1,GET:1",
+                                      "TRACE:1",
+                                      "GET:1x",
+                                      "GET:11",
+                                      "GET:5,PUT:6",
+                                      "other:1,GET:1",
+                                      "GETX:1",
+                                      "GET:1;PUT:1",
+                                      "GET:1.0",
+                                      "GE",
+                                      "GET:18446744073709551617",
+                                      "GET:1,PUT:18446744073709551615"};
+    for (size_t i = 0; i < PS_COUNT_OF(good); i++) {
+        struct ps_stat stat = {.requests = 10, .methods = {good[i], strlen(good[i])}};
+        assert_true(check_damaged(&stat));
+    }
+    for (size_t i = 0; i < PS_COUNT_OF(bad); i++) { /* of 10 requests */
+        struct ps_stat stat = {.requests = 10, .methods = {bad[i], strlen(bad[i])}};
+        check_corrupt(&stat, bad[i]);
+    }
+    struct ps_stat most = {.requests = UINT64_MAX, .methods = PS_STR("GET:18446744073709551615")};
+    struct ps_aggregate a;
+    assert_int_equal(ps_aggregate_unpack(&most, &alloc, &a), 0);
+    assert_true(a.methods.counts[0] == UINT64_MAX);
+    ps_aggregate_done(&a, &alloc);
+}
+
+static void test_longest_methods_fit(void **state)
+{
+    (void)state;
+    struct ps_methods m;
+    char text[PS_METHODS_TEXT_MAX];
+    for (size_t i = 0; i < PS_METHODS_COUNT; i++)
+        m.counts[i] = UINT64_MAX;
+    assert_true(ps_methods_format(&m, text) <= sizeof text);
+}
+
 /* --- memory runs out --- */
 
 /* Adds, with the allocator failing at its first call whenever it is needed at all. */
@@ -974,6 +1086,9 @@ int main(void)
         TEST(test_sketch_counts_do_not_wrap),
         TEST(test_sketch_is_strict),
         TEST(test_samples_and_clients_are_strict),
+        TEST(test_methods_are_counted),
+        TEST(test_methods_are_strict),
+        TEST(test_longest_methods_fit),
         TEST(test_add_without_memory_changes_nothing),
         TEST(test_merge_without_memory_changes_nothing),
         TEST(test_unpack_without_memory),
