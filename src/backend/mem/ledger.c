@@ -193,6 +193,26 @@ static char *copy(struct ps_str s)
     return text;
 }
 
+static void free_run(struct run *run)
+{
+    free(run->job);
+    free(run->outcome);
+    free(run->detail);
+    free(run);
+}
+
+static void forget_old_runs(struct shared *s)
+{
+    struct run **link = &s->runs;
+    while (*link != NULL && (*link)->run.id > s->last_id - PS_RUNS_KEPT)
+        link = &(*link)->next;
+    while (*link != NULL) {
+        struct run *old = *link;
+        *link = old->next;
+        free_run(old);
+    }
+}
+
 static int run_started(struct ps_ledger *l, const struct ps_run *run, int64_t *ret_id,
                        struct ps_err *e)
 {
@@ -208,6 +228,7 @@ static int run_started(struct ps_ledger *l, const struct ps_run *run, int64_t *r
     fresh->detail = copy(PS_STR(""));
     fresh->next = s->runs;
     s->runs = fresh;
+    forget_old_runs(s);
     *ret_id = fresh->run.id;
     pthread_mutex_unlock(&lock);
     return 0;
@@ -271,10 +292,7 @@ static void free_shared(struct shared *s)
     while (s->runs != NULL) {
         struct run *run = s->runs;
         s->runs = run->next;
-        free(run->job);
-        free(run->outcome);
-        free(run->detail);
-        free(run);
+        free_run(run);
     }
     free(s->target);
     free(s);

@@ -301,7 +301,11 @@ void ps_mem_store_put(const char *target, const struct ps_event *event)
     pthread_mutex_lock(&lock);
     struct shared *s = find_shared(target);
     PS_ASSERT(s != NULL);
-    if (!has_id(s, event->id))
+    struct stored *st = *bucket_of(s, event->id);
+    while (st != NULL && (!ps_str_equal(st->event.id, event->id) ||
+                          ps_time_day(st->event.timestamp_ms) != ps_time_day(event->timestamp_ms)))
+        st = st->next;
+    if (st == NULL) /* of this day; other days do not matter */
         store_event(s, event);
     pthread_mutex_unlock(&lock);
 }
