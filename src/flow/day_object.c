@@ -125,6 +125,16 @@ static int take_packed(void *ctx, const void *bytes, size_t len)
     return ps_unpacker_feed(rd->unpacker, bytes, len, rd->e);
 }
 
+/* What zlib or the network says of bytes does not say whose they are. */
+static void name_object(struct ps_err *e, const char *key)
+{
+    struct ps_err bare;
+    if (e == NULL || strstr(e->text, key) != NULL)
+        return;
+    bare = *e;
+    ps_fail(e, bare.code, "%s: %.300s", key, bare.text);
+}
+
 int ps_day_object_read(struct ps_objects *objects, const char *key, ps_pack_fn *fn, void *fn_ctx,
                        ps_day_progress_fn *progress, void *ctx, struct ps_day_object *ret,
                        struct ps_err *e)
@@ -143,6 +153,8 @@ int ps_day_object_read(struct ps_objects *objects, const char *key, ps_pack_fn *
     if (r == 0) {
         ps_sha256_finish(rd.sha, rd.object.sha256);
         *ret = rd.object;
+    } else if (r != PS_ESTOP) {
+        name_object(e, key);
     }
     ps_unpacker_close(rd.unpacker);
     ps_sha256_close(rd.sha);
