@@ -11,17 +11,22 @@ static size_t ignore(char *bytes, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-/* "https://host" of the URL. */
-static int host_length(const char *url)
+/* The host of the URL, without the user and password before it or the path behind it. */
+static struct ps_str host_of(const char *url)
 {
-    const char *host = strstr(url, "://");
-    size_t skip = host == NULL ? 0 : (size_t)(host - url) + 3;
-    return (int)(skip + strcspn(url + skip, "/?#"));
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme == NULL ? url : scheme + 3;
+    size_t len = strcspn(host, "/?#");
+    for (size_t i = len; i-- > 0;)
+        if (host[i] == '@')
+            return (struct ps_str){host + i + 1, len - i - 1};
+    return (struct ps_str){host, len};
 }
 
 int ps_webhook_post(const char *url, struct ps_str json, struct ps_err *e)
 {
     long status = 0;
+    struct ps_str host = host_of(url);
     CURL *curl = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (curl == NULL || headers == NULL) {
@@ -43,9 +48,10 @@ int ps_webhook_post(const char *url, struct ps_str json, struct ps_err *e)
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
     if (code != CURLE_OK)
-        return ps_fail(e, PS_EIO, "webhook %.*s: %s", host_length(url), url,
+        return ps_fail(e, PS_EIO, "webhook %.*s: %s", (int)host.len, host.ptr,
                        curl_easy_strerror(code));
     if (status < 200 || status > 299)
-        return ps_fail(e, PS_EIO, "webhook %.*s: answered with %ld", host_length(url), url, status);
+        return ps_fail(e, PS_EIO, "webhook %.*s: answered with %ld", (int)host.len, host.ptr,
+                       status);
     return 0;
 }

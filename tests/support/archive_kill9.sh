@@ -11,7 +11,8 @@
 # The next run is killed, too, in half of the rounds, and then one is left alone: it must end with
 # the day cleaned, the object equal to what was sent byte for byte, each event once, and nothing
 # half-written lying about. Then the day is restored for the next round, or, in every fourth, a new
-# day is taken, so that kills meet days that were archived before and days that were not. SEED
+# day is taken, so that kills meet days that were archived before and days that were not. Half of
+# the restores are killed, too, and done again. SEED
 # repeats the choices, though not the moments.
 #
 # SPDX-License-Identifier: MIT
@@ -66,16 +67,22 @@ check_killed() {
     [ "$(temporary_files "$D/objects")" -eq 0 ] || met[half-written]=$((${met[half-written]:-0} + 1))
 }
 
+kill_after() { # microseconds command…
+    local us=$1 pid
+    shift
+    "$@" >"$T/out" 2>"$T/err" </dev/null &
+    pid=$!
+    sleep "$((us / 1000000)).$(printf %06d $((us % 1000000)))" # the random moment itself
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ $? -eq 137 ] || met[too-late]=$((${met[too-late]:-0} + 1))
+}
+
 # The k-th of n is killed in the k-th part of the time a run takes, at a random point of it.
 kill_one() {
     local at_us=$((run_us * (killed * 1000 + RANDOM % 1000) / (KILLS * 1000)))
     killed=$((killed + 1))
-    archive run --date "$day" >"$T/out" 2>"$T/err" </dev/null &
-    local pid=$!
-    sleep "$((at_us / 1000000)).$(printf %06d $((at_us % 1000000)))" # the random moment itself
-    kill -KILL $pid 2>/dev/null
-    wait $pid 2>/dev/null
-    [ $? -eq 137 ] || met[too-late]=$((${met[too-late]:-0} + 1))
+    kill_after $at_us "$PATHSTATS" archive run --date "$day" --data-dir "$D"
 }
 
 finish_day() {
@@ -92,20 +99,29 @@ next_day() {
     if [ $((RANDOM % 4)) -eq 0 ]; then
         new_day
     else
+        if [ $((RANDOM % 2)) -eq 0 ]; then
+            kill_after $((restore_us * (RANDOM % 1000) / 1000)) \
+                "$PATHSTATS" archive restore "$day" --data-dir "$D"
+            restore_kills=$((restore_kills + 1))
+            [ "$(day_status "$D")" = restored ] && return
+            zcat "$D/objects/$object_key" | cmp -s - "$T/wanted" || differs "a killed restore changed the object"
+        fi
         archive restore "$day" >"$T/out" 2>&1 || differs "restore: $(cat "$T/out")"
         database_ids | cmp -s - "$T/wanted.ids" || differs "restored, but not all of it"
     fi
 }
 
 # How long a run takes, undisturbed; the second one, because the first meets cold files.
-differences=0 killed=0
+differences=0 killed=0 restore_kills=0
 new_day
 for _ in 1 2; do
     measured "$PATHSTATS" archive run --date "$day" --data-dir "$D"
-    archive restore "$day" >"$T/out" 2>&1 || { echo "Bail out! restore: $(cat "$T/out")"; exit 1; }
+    run_us=$((took_ms * 1000))
+    measured "$PATHSTATS" archive restore "$day" --data-dir "$D"
+    restore_us=$((took_ms * 1000))
+    [ "$code" -eq 0 ] || { echo "Bail out! restore: $err"; exit 1; }
 done
-run_us=$((took_ms * 1000))
-echo "# a run takes $took_ms ms"
+echo "# a run takes $run_us us, a restore $restore_us us"
 
 while [ $killed -lt "$KILLS" ]; do
     kill_one
@@ -116,6 +132,7 @@ while [ $killed -lt "$KILLS" ]; do
 done
 finish_day
 for state in "${!met[@]}"; do echo "# a kill left: $state, ${met[$state]} times"; done
+echo "# $restore_kills restores were killed, too"
 is "$KILLS kills: no event lost, none doubled, nothing left lying" "$differences" 0
 ok "some kills came in the middle" test $((${met[pending]:-0} + ${met[completed]:-0})) -gt 0
 ok "verify of all days" archive verify

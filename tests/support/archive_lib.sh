@@ -7,9 +7,12 @@
 # SPDX-License-Identifier: MIT
 DAY_MS=86400000
 
-day_back() { date -u -d "$1 days ago" +%F; } # days
+# Counted from when the test began, so that one that runs past midnight means the same days to the
+# end. They only get older.
+started_s=$(date +%s)
+day_back() { date -u -d "@$((started_s - $1 * 86400))" +%F; } # days
 
-# Sets day, day_ms and object_key. A test that runs past midnight keeps its day: it only gets older.
+# Sets day, day_ms and object_key.
 choose_day() { # days ago
     day=$(day_back "$1")
     day_ms=$(($(date -u -d "$day" +%s) * 1000))
