@@ -37,6 +37,7 @@ enum {
     ANSWER_MAX = 4096,
     CONNECTIONS_MAX = 1024,
     BACK_OFF_US = 20000,
+    STALL_US = 10000000, /* silence for this long is a fault of the server */
     /* In a line of NDJSON as traffic_write makes it: */
     AT_ID_MS = 17,
     AT_ID_HEX = 31,
@@ -253,7 +254,7 @@ static double run(struct load *l)
 {
     struct epoll_event events[64];
     unsigned connections = l->open;
-    int64_t start = now_us(), middle;
+    int64_t start = now_us(), heard = start, middle;
     l->until_us = start + (int64_t)l->seconds * 1000000;
     middle = start + (int64_t)l->seconds * 500000;
     l->rss_kb[0] = daemon_rss_kb(&l->daemon);
@@ -261,6 +262,10 @@ static double run(struct load *l)
         start_request(l, &l->connections[i], false);
     while (l->open > 0 && !(l->restart && now_us() > l->until_us - 100000)) {
         int n = epoll_wait(l->epoll, events, 64, 10);
+        if (n > 0 || l->refused > 0)
+            heard = now_us();
+        else if (now_us() - heard > STALL_US)
+            die("no answer for 10 s with %u connections waiting", l->open);
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT)

@@ -20,7 +20,8 @@ compile() { # name, sources and libraries
 
 build_tools() {
     make -s BUILD="$BUILD" "$PATHSTATS" >&2
-    local libs="-lsqlite3 -lmicrohttpd -lcurl -lcrypto -lz -linih"
+    local libs
+    libs=$(sed -n 's/^LIBS *:= *//p' Makefile)
     compile generate bench/generate.c bench/traffic.c
     compile core_bench bench/core_bench.c bench/traffic.c "$BUILD/libpathstats.a"
     compile http_bench bench/http_bench.c bench/daemon.c bench/traffic.c -lsqlite3

@@ -123,8 +123,10 @@ static int hand_on_oldest(struct ps_packer *p, struct ps_err *e)
     if (s->packed_len == 0)
         return ps_fail(e, PS_ENOMEM, "gzip: cannot compress");
     int r = p->fn(p->ctx, s->packed, s->packed_len, e);
-    s->state = SLOT_FREE;
     s->len = 0;
+    pthread_mutex_lock(&p->lock); /* a worker may be looking at it */
+    s->state = SLOT_FREE;
+    pthread_mutex_unlock(&p->lock);
     p->oldest = (p->oldest + 1) % p->slot_count;
     return r;
 }

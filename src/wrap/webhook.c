@@ -2,7 +2,10 @@
 #include "wrap/webhook.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { TOLD_MAX = 256 };
 
 static size_t ignore(char *bytes, size_t size, size_t n, void *ctx)
 {
@@ -11,22 +14,22 @@ static size_t ignore(char *bytes, size_t size, size_t n, void *ctx)
     return size * n;
 }
 
-/* The host of the URL, without the user and password before it or the path behind it. */
-static struct ps_str host_of(const char *url)
+/* How the URL is told: scheme and host, without user, password or path. */
+static void tell_host(const char *url, char to[TOLD_MAX])
 {
     const char *scheme = strstr(url, "://");
     const char *host = scheme == NULL ? url : scheme + 3;
-    size_t len = strcspn(host, "/?#");
-    for (size_t i = len; i-- > 0;)
-        if (host[i] == '@')
-            return (struct ps_str){host + i + 1, len - i - 1};
-    return (struct ps_str){host, len};
+    size_t len = strcspn(host, "/?#"), from = len;
+    while (from > 0 && host[from - 1] != '@')
+        from--;
+    snprintf(to, TOLD_MAX, "%.*s%.*s", (int)(host - url), url, (int)(len - from), host + from);
 }
 
 int ps_webhook_post(const char *url, struct ps_str json, struct ps_err *e)
 {
     long status = 0;
-    struct ps_str host = host_of(url);
+    char host[TOLD_MAX];
+    tell_host(url, host);
     CURL *curl = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (curl == NULL || headers == NULL) {
@@ -48,10 +51,8 @@ int ps_webhook_post(const char *url, struct ps_str json, struct ps_err *e)
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
     if (code != CURLE_OK)
-        return ps_fail(e, PS_EIO, "webhook %.*s: %s", (int)host.len, host.ptr,
-                       curl_easy_strerror(code));
+        return ps_fail(e, PS_EIO, "webhook %s: %s", host, curl_easy_strerror(code));
     if (status < 200 || status > 299)
-        return ps_fail(e, PS_EIO, "webhook %.*s: answered with %ld", (int)host.len, host.ptr,
-                       status);
+        return ps_fail(e, PS_EIO, "webhook %s: answered with %ld", host, status);
     return 0;
 }

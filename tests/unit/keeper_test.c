@@ -1,0 +1,520 @@
+/* keeper_test.c - a real keeper on a real data directory: orders, triggers, and its end.
+ *
+ * Its clock is turned by hand. It looks at the clock at least once a second of real time, so what a
+ * trigger does is waited for, with patience and an end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "contract/store_world.h"
+
+#include "daemon/keeper.h"
+#include "flow/archive.h"
+#include "flow/snapshot.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <time.h>
+
+enum { OLD = DAY - 10, FEW = 20, RETENTION = 3, PATIENCE_S = 30, ANSWERS_MAX = 128 };
+
+struct house {
+    struct place place;
+    struct ps_config config;
+    struct ps_datadir dir;
+    struct ps_clock_manual clock;
+    struct ps_aggregator_counters counters;
+    struct ps_store *store;
+    struct ps_ledger *ledger;
+    struct ps_queue *queue;
+    struct ps_kv *kv;
+    struct ps_keeper *keeper;
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    int answers;
+    bool gate_is_shut, is_at_the_gate;
+    int codes[ANSWERS_MAX];
+    char last[1024];
+};
+
+/* --- the house --- */
+
+static int open_house(void **state)
+{
+    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16};
+    struct house *h = calloc(1, sizeof *h);
+    place_make(&h->place, "kv");
+    ps_clock_manual_init(&h->clock, NOON);
+    ps_config_init(&h->config);
+    OK(ps_config_set(&h->config, "data_dir", h->place.folder, PS_FROM_FLAG, &test_err));
+    OK(ps_datadir_init(&h->dir, h->place.folder, &test_err));
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_cond_init(&h->answered, NULL);
+    OK(ps_store_open(&ps_store_sqlite, &h->store, h->dir.database, PS_STORE_WRITE, &test_err));
+    OK(ps_ledger_open(&ps_ledger_sqlite, &h->ledger, h->dir.database, PS_STORE_WRITE, &test_err));
+    OK(ps_queue_open(&ps_queue_mem, &h->queue, h->place.target, PS_QUEUE_WRITE, &limits,
+                     &test_err));
+    OK(ps_kv_open(&ps_kv_mem, &h->kv, h->place.target, false, &test_err));
+    *state = h;
+    return 0;
+}
+
+static int close_house(void **state)
+{
+    struct house *h = *state;
+    ps_keeper_close(h->keeper);
+    ps_kv_close(h->kv);
+    ps_queue_close(h->queue);
+    ps_ledger_close(h->ledger);
+    ps_store_close(h->store);
+    pthread_cond_destroy(&h->answered);
+    pthread_mutex_destroy(&h->lock);
+    place_remove(&h->place);
+    free(h);
+    return 0;
+}
+
+static int try_keeper(struct house *h)
+{
+    struct ps_keeper_config config = {.config = &h->config,
+                                      .dir = &h->dir,
+                                      .queue = h->queue,
+                                      .kv = h->kv,
+                                      .clock = &h->clock.clock,
+                                      .aggregator = &h->counters};
+    return ps_keeper_open(&h->keeper, &config, &test_err);
+}
+
+static void open_keeper(struct house *h)
+{
+    OK(try_keeper(h));
+}
+
+static void store_events(struct house *h, int32_t day)
+{
+    struct ps_event events[FEW];
+    char ids[FEW][64];
+    uint32_t order[FEW];
+    uint8_t outcomes[FEW];
+    uint64_t position, watermark;
+    for (int i = 0; i < FEW; i++) {
+        int64_t at = (int64_t)day * PS_MS_PER_DAY + i;
+        int n = snprintf(ids[i], sizeof ids[i], "%013lld-%016x", (long long)at, i);
+        events[i] = (struct ps_event){.id = {ids[i], (size_t)n},
+                                      .path = PS_STR("/"),
+                                      .timestamp_ms = at,
+                                      .response_us = PS_ABSENT,
+                                      .status = PS_ABSENT,
+                                      .is_error = PS_ABSENT};
+    }
+    OK(ps_store_position(h->store, 0, &position, &watermark, &test_err));
+    ps_batch_sort(events, FEW, order);
+    struct ps_batch batch = {.events = events,
+                             .count = FEW,
+                             .order = order,
+                             .first_position = position,
+                             .next_position = position + FEW};
+    struct ps_applied applied = {.outcomes = outcomes};
+    OK(ps_store_apply(h->store, &batch, &applied, &test_err));
+    assert_int_equal(applied.fresh, FEW);
+}
+
+struct seen {
+    int32_t day;
+    enum ps_day_state state;
+};
+
+static int see_day(void *ctx, const struct ps_day *day)
+{
+    struct seen *seen = ctx;
+    if (day->day == seen->day)
+        seen->state = day->state;
+    return 0;
+}
+
+static enum ps_day_state state_of(struct house *h, int32_t day)
+{
+    struct seen seen = {day, PS_DAY_OPEN};
+    OK(ps_store_days(h->store, see_day, &seen, &test_err));
+    return seen.state;
+}
+
+static int dump_run(void *to, const struct ps_run *run)
+{
+    ps_buf_format(to, "%.*s %.*s %lld\n", (int)run->job.len, run->job.ptr, (int)run->outcome.len,
+                  run->outcome.ptr, (long long)run->scheduled_ms);
+    return 0;
+}
+
+/* --- waiting --- */
+
+static struct timespec in_seconds(int seconds, long ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += seconds;
+    t.tv_nsec += ms * 1000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+static void breathe(struct house *h)
+{
+    struct timespec until = in_seconds(0, 5);
+    pthread_mutex_lock(&h->lock);
+    pthread_cond_timedwait(&h->answered, &h->lock, &until);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static bool patience_left(time_t *until)
+{
+    if (*until == 0)
+        *until = time(NULL) + PATIENCE_S;
+    return time(NULL) < *until;
+}
+
+#define WAIT_FOR(h, condition)                                                                     \
+    do {                                                                                           \
+        time_t until_ = 0;                                                                         \
+        while (!(condition) && patience_left(&until_))                                             \
+            breathe(h);                                                                            \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+/* --- orders --- */
+
+static void take_answer(void *ctx, int code, const char *text)
+{
+    struct house *h = ctx;
+    pthread_mutex_lock(&h->lock);
+    while (h->gate_is_shut && code != PS_ESTOP) {
+        h->is_at_the_gate = true;
+        pthread_cond_broadcast(&h->answered);
+        pthread_cond_wait(&h->answered, &h->lock);
+    }
+    h->codes[h->answers++ % ANSWERS_MAX] = code;
+    snprintf(h->last, sizeof h->last, "%s", text);
+    pthread_cond_broadcast(&h->answered);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void await_answers(struct house *h, int count)
+{
+    struct timespec until = in_seconds(PATIENCE_S, 0);
+    pthread_mutex_lock(&h->lock);
+    int r = 0;
+    while (h->answers < count && r == 0)
+        r = pthread_cond_timedwait(&h->answered, &h->lock, &until);
+    pthread_mutex_unlock(&h->lock);
+    assert_int_equal(r, 0);
+}
+
+static int order_archive(struct house *h, int32_t day)
+{
+    int before = h->answers;
+    OK(ps_keeper_archive(h->keeper, day, take_answer, h, &test_err));
+    await_answers(h, before + 1);
+    assert_int_equal(h->answers, before + 1);
+    return h->codes[before];
+}
+
+static void orders_are_answered(void **state)
+{
+    struct house *h = *state;
+    store_events(h, OLD);
+    store_events(h, DAY);
+    open_keeper(h);
+    assert_int_equal(order_archive(h, OLD), 0);
+    json_t *j = json_loads(h->last, 0, NULL);
+    assert_non_null(j);
+    assert_string_equal(json_string_value(json_object_get(j, "date")), "2025-10-05");
+    assert_int_equal(json_integer_value(json_object_get(j, "events")), FEW);
+    assert_true(json_integer_value(json_object_get(j, "objectBytes")) > 0);
+    json_decref(j);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+    assert_int_equal(order_archive(h, OLD), PS_EEXIST);
+    assert_non_null(strstr(h->last, "already"));
+    assert_int_equal(order_archive(h, DAY), PS_EINVAL);
+    assert_non_null(strstr(h->last, "too young"));
+    assert_int_equal(order_archive(h, OLD - 1), PS_ENOENT);
+    assert_non_null(strstr(h->last, "no events"));
+    /* What makes no sense is no run. */
+    EXPECT_TEXT("archive ok 1760529600000\n",
+                ps_ledger_runs(h->ledger, PS_STR_NONE, 10, dump_run, &got, &test_err));
+}
+
+static void a_failing_order_says_why(void **state)
+{
+    struct house *h = *state;
+    char file[PLACE_PATH_MAX + 64];
+    store_events(h, OLD);
+    open_keeper(h);
+    /* A file where a folder is wanted. */
+    snprintf(file, sizeof file, "%s/objects/events-archive", h->place.folder);
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fclose(f);
+    int code = order_archive(h, OLD);
+    assert_true(code < 0 && code != PS_ESTOP);
+    assert_non_null(strstr(h->last, "events-archive"));
+    assert_int_equal(state_of(h, OLD), PS_DAY_FAILED);
+    assert_int_equal(remove(file), 0);
+    assert_int_equal(order_archive(h, OLD), 0);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+    struct ps_buf runs;
+    dump_init(&runs);
+    OK(ps_ledger_runs(h->ledger, PS_STR("archive"), 10, dump_run, &runs, &test_err));
+    dump_end(&runs);
+    assert_ptr_equal(strstr(runs.ptr, "archive ok"), runs.ptr);
+    assert_non_null(strstr(runs.ptr, ps_code_name(code)));
+    ps_buf_done(&runs);
+}
+
+static void a_snapshot_is_made_on_order(void **state)
+{
+    struct house *h = *state;
+    struct ps_snapshot_pointer pointer;
+    char expected[64];
+    open_keeper(h);
+    OK(ps_keeper_snapshot(h->keeper, take_answer, h, &test_err));
+    await_answers(h, 1);
+    assert_int_equal(h->codes[0], 0);
+    OK(ps_snapshot_pointer(h->kv, NOON, &pointer, &test_err));
+    snprintf(expected, sizeof expected, "{\"version\":%llu}", (unsigned long long)pointer.version);
+    assert_string_equal(h->last, expected);
+}
+
+/* --- triggers --- */
+
+static bool has_snapshot(struct house *h)
+{
+    struct ps_snapshot_pointer pointer;
+    return ps_snapshot_pointer(h->kv, h->clock.now_ms, &pointer, NULL) == 0;
+}
+
+/* Runs made so are not recorded. */
+static void batches_make_a_snapshot(void **state)
+{
+    struct house *h = *state;
+    OK(ps_config_set(&h->config, "cron_snapshot", "off", PS_FROM_FLAG, &test_err));
+    open_keeper(h);
+    assert_false(has_snapshot(h));
+    atomic_store(&h->counters.batches, (uint64_t)h->config.snapshot_batches);
+    WAIT_FOR(h, has_snapshot(h));
+    EXPECT_TEXT("", ps_ledger_runs(h->ledger, PS_STR_NONE, 10, dump_run, &got, &test_err));
+}
+
+static int count_run(void *ctx, const struct ps_run *run)
+{
+    *(int *)ctx += run->finished_ms != 0;
+    return 0;
+}
+
+static int finished_runs(struct house *h, const char *job)
+{
+    int n = 0;
+    OK(ps_ledger_runs(h->ledger, (struct ps_str){job, strlen(job)}, 100, count_run, &n, &test_err));
+    return n;
+}
+
+static void the_clock_triggers_the_jobs(void **state)
+{
+    struct house *h = *state;
+    store_events(h, OLD);
+    store_events(h, OLD + 1);
+    h->clock.now_ms = (int64_t)DAY * PS_MS_PER_DAY + 2 * PS_MS_PER_HOUR - 1;
+    open_keeper(h);
+    assert_int_equal(order_archive(h, OLD - 1), PS_ENOENT); /* it is at work */
+    assert_int_equal(state_of(h, OLD), PS_DAY_OPEN);
+    h->clock.now_ms++;
+    WAIT_FOR(h, finished_runs(h, "archive") == 1);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+    assert_int_equal(state_of(h, OLD + 1), PS_DAY_CLEANED);
+    assert_int_equal(finished_runs(h, "capacity"), 0);
+    h->clock.now_ms = (int64_t)DAY * PS_MS_PER_DAY + 6 * PS_MS_PER_HOUR;
+    WAIT_FOR(h, finished_runs(h, "capacity") == 1 && finished_runs(h, "snapshot") == 2);
+    assert_int_equal(*ps_keeper_level(h->keeper), 0);
+}
+
+static void a_job_can_be_off(void **state)
+{
+    struct house *h = *state;
+    OK(ps_config_set(&h->config, "cron_archive", "off", PS_FROM_FLAG, &test_err));
+    store_events(h, OLD);
+    open_keeper(h);
+    h->clock.now_ms += 400 * PS_MS_PER_DAY;
+    WAIT_FOR(h, finished_runs(h, "capacity") == 1 && finished_runs(h, "snapshot") == 1);
+    assert_int_equal(finished_runs(h, "archive"), 0);
+    assert_int_equal(order_archive(h, OLD), 0); /* by hand it still runs */
+}
+
+static void at_95_per_cent_the_oldest_day_goes(void **state)
+{
+    struct house *h = *state;
+    OK(ps_config_set(&h->config, "cron_archive", "off", PS_FROM_FLAG, &test_err));
+    h->config.max_db_size = 1000;
+    store_events(h, OLD);
+    store_events(h, OLD + 1);
+    open_keeper(h);
+    assert_int_equal(*ps_keeper_level(h->keeper), 0);
+    h->clock.now_ms = (int64_t)DAY * PS_MS_PER_DAY + 18 * PS_MS_PER_HOUR;
+    WAIT_FOR(h, finished_runs(h, "capacity") == 1);
+    assert_int_equal(*ps_keeper_level(h->keeper), 95);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+    assert_int_equal(state_of(h, OLD + 1), PS_DAY_OPEN);
+}
+
+/* --- starting again --- */
+
+static void record_run(struct house *h, int64_t ms, struct ps_str outcome)
+{
+    struct ps_run run = {.job = PS_STR("archive"), .scheduled_ms = ms, .started_ms = ms};
+    OK(ps_ledger_run_started(h->ledger, &run, &run.id, &test_err));
+    run.finished_ms = ms + 1;
+    run.outcome = outcome;
+    if (outcome.ptr != NULL)
+        OK(ps_ledger_run_finished(h->ledger, &run, &test_err));
+}
+
+#define TWO_TODAY ((int64_t)DAY * PS_MS_PER_DAY + 2 * PS_MS_PER_HOUR)
+
+static void a_missed_run_is_made_up_for_once(void **state)
+{
+    struct house *h = *state;
+    store_events(h, OLD);
+    record_run(h, TWO_TODAY - 5 * PS_MS_PER_DAY, PS_STR("ok"));
+    open_keeper(h);
+    WAIT_FOR(h, finished_runs(h, "archive") == 2);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+    ps_keeper_close(h->keeper);
+    h->keeper = NULL;
+    open_keeper(h);
+    assert_int_equal(order_archive(h, OLD), PS_EEXIST); /* it went round once */
+    assert_int_equal(finished_runs(h, "archive"), 2);
+}
+
+/* The keeper was closed, or the process died, in the middle of a run: its day is sealed, and events
+ * for it are refused until it is done. It does not wait for the next night. */
+static void an_interrupted_run_is_taken_up_again(void **state)
+{
+    struct house *h = *state;
+    struct ps_day pending = {.day = OLD, .state = PS_DAY_PENDING};
+    store_events(h, OLD);
+    OK(ps_ledger_mark(h->ledger, &pending, PS_FROM_STATE(PS_DAY_OPEN), &test_err));
+    record_run(h, TWO_TODAY, PS_STR("stop"));
+    open_keeper(h);
+    /* Two answers: between them the keeper has looked at its jobs at least once. */
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(order_archive(h, OLD - 1), PS_ENOENT);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+}
+
+static void what_cannot_be_opened_says_why(void **state)
+{
+    struct house *h = *state;
+    snprintf(h->config.cron_archive, sizeof h->config.cron_archive, "61 * * * *");
+    assert_int_equal(try_keeper(h), PS_EINVAL);
+    assert_non_null(strstr(test_err.text, "61"));
+    assert_null(h->keeper);
+    ps_config_init(&h->config);
+    snprintf(h->config.objects, sizeof h->config.objects, "tape");
+    assert_int_equal(try_keeper(h), PS_EINVAL);
+    assert_non_null(strstr(test_err.text, "tape"));
+}
+
+/* --- the end --- */
+
+static void *stop_keeper(void *arg)
+{
+    ps_keeper_stop(((struct house *)arg)->keeper);
+    return NULL;
+}
+
+/* Holds the keeper's thread in an answer. */
+static void shut_gate(struct house *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->gate_is_shut = true;
+    pthread_mutex_unlock(&h->lock);
+    OK(ps_keeper_archive(h->keeper, OLD - 1, take_answer, h, &test_err));
+    pthread_mutex_lock(&h->lock);
+    while (!h->is_at_the_gate)
+        pthread_cond_wait(&h->answered, &h->lock);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void open_gate(struct house *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->gate_is_shut = false;
+    pthread_cond_broadcast(&h->answered);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void closing_answers_who_waits(void **state)
+{
+    struct house *h = *state;
+    pthread_t stopper;
+    int given = 4, r = 0;
+    store_events(h, OLD);
+    open_keeper(h);
+    shut_gate(h);
+    for (int i = 0; i < given; i++)
+        OK(i % 2 == 0 ? ps_keeper_archive(h->keeper, OLD, take_answer, h, &test_err)
+                      : ps_keeper_snapshot(h->keeper, take_answer, h, &test_err));
+    assert_int_equal(pthread_create(&stopper, NULL, stop_keeper, h), 0);
+    while (given < PS_KEEPER_ORDERS_MAX - 1) { /* until it takes no more */
+        r = ps_keeper_snapshot(h->keeper, take_answer, h, &test_err);
+        if (r < 0)
+            break;
+        given++;
+        breathe(h);
+    }
+    assert_true(r < 0);
+    open_gate(h);
+    pthread_join(stopper, NULL);
+    assert_int_equal(h->answers, given + 1);
+    assert_int_equal(h->codes[0], PS_ENOENT);
+    for (int i = 1; i <= given; i++)
+        assert_int_equal(h->codes[i], PS_ESTOP);
+    assert_true(ps_keeper_archive(h->keeper, OLD, take_answer, h, &test_err) < 0);
+    assert_int_equal(h->answers, given + 1);
+    assert_int_equal(state_of(h, OLD), PS_DAY_OPEN);
+}
+
+/* I8 */
+static void orders_are_bounded(void **state)
+{
+    struct house *h = *state;
+    open_keeper(h);
+    shut_gate(h);
+    for (int i = 0; i < PS_KEEPER_ORDERS_MAX; i++)
+        OK(ps_keeper_snapshot(h->keeper, take_answer, h, &test_err));
+    assert_int_equal(ps_keeper_snapshot(h->keeper, take_answer, h, &test_err), PS_EFULL);
+    open_gate(h);
+    await_answers(h, PS_KEEPER_ORDERS_MAX + 1);
+    assert_int_equal(h->answers, PS_KEEPER_ORDERS_MAX + 1);
+    OK(ps_keeper_snapshot(h->keeper, take_answer, h, &test_err));
+    await_answers(h, PS_KEEPER_ORDERS_MAX + 2);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_house, close_house)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(orders_are_answered),
+        TEST(a_failing_order_says_why),
+        TEST(a_snapshot_is_made_on_order),
+        TEST(batches_make_a_snapshot),
+        TEST(the_clock_triggers_the_jobs),
+        TEST(a_job_can_be_off),
+        TEST(at_95_per_cent_the_oldest_day_goes),
+        TEST(a_missed_run_is_made_up_for_once),
+        TEST(an_interrupted_run_is_taken_up_again),
+        TEST(what_cannot_be_opened_says_why),
+        TEST(closing_answers_who_waits),
+        TEST(orders_are_bounded),
+    };
+    return cmocka_run_group_tests_name("keeper", tests, NULL, NULL);
+}
