@@ -56,5 +56,5 @@ print_machine() {
         "$(stat -f -c %T "$BENCH_DIR")" "$(uname -sr)" "$(date -u +%Y-%m-%d)"
     printf 'load before: %s; %s; %s; commit %s\n' "$(cut -d' ' -f1-3 /proc/loadavg)" \
         "$(${CC:-gcc} --version | head -1)" "$("$PATHSTATS" version | head -1)" \
-        "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+        "$(git describe --always --dirty 2>/dev/null || echo unknown)"
 }
