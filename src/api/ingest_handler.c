@@ -82,7 +82,7 @@ static void committed(void *ctx, int code, const char *text)
     rq->commit_code = code;
     if (code < 0)
         snprintf(rq->text, sizeof rq->text, "%s", text);
-    MHD_resume_connection(rq->connection);
+    ps_api_resume(rq);
     ps_api_end_wait(api);
 }
 

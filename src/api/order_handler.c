@@ -27,7 +27,7 @@ static void done(void *ctx, int code, const char *text)
         snprintf(rq->text, sizeof rq->text, "%s", text);
     else
         ps_buf_text(&rq->order_text, text);
-    MHD_resume_connection(rq->connection);
+    ps_api_resume(rq);
     ps_api_end_wait(api);
 }
 

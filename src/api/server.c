@@ -13,6 +13,8 @@
 
 #include "base/log.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -103,10 +105,47 @@ __attribute__((format(printf, 2, 0))) static void log_line(void *cls, const char
     ps_log(PS_LOG_DEBUG, "http: %s", line);
 }
 
+/* Our own loop around MHD_run. The one inside libmicrohttpd 0.9.75 waits again, for as long as its
+ * idle timeout, whenever one epoll_wait brought exactly the 128 events it has room for: with 128
+ * connections in step the server stood still. MHD_run never waits. */
+static void *run_server(void *arg)
+{
+    struct ps_api *api = arg;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd fds[] = {{.fd = info->listen_fd, .events = POLLIN},
+                           {.fd = api->wake_fd, .events = POLLIN}};
+    bool quiet = false;
+    while (!api->stopping) {
+        MHD_UNSIGNED_LONG_LONG wanted_ms = PS_API_LOOP_MS;
+        uint64_t ignored;
+        MHD_get_timeout(api->daemon, &wanted_ms);
+        poll(fds, 2, wanted_ms < PS_API_LOOP_MS ? (int)wanted_ms : PS_API_LOOP_MS);
+        if (fds[1].revents != 0 && read(api->wake_fd, &ignored, sizeof ignored) < 0)
+            continue;
+        api->woken = false; /* before looking at what there is to do */
+        if (api->draining && !quiet) {
+            MHD_quiesce_daemon(api->daemon);
+            quiet = true;
+        }
+        MHD_run(api->daemon);
+    }
+    return NULL;
+}
+
+/* One write for all who ask between two rounds. */
+static void wake_server(struct ps_api *api)
+{
+    uint64_t one = 1;
+    if (atomic_exchange(&api->woken, true))
+        return;
+    if (write(api->wake_fd, &one, sizeof one) < 0)
+        ps_log(PS_LOG_DEBUG, "http: %s", strerror(errno)); /* full: it is awake */
+}
+
 static int start_daemon(struct ps_api *api, struct ps_err *e)
 {
     api->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         ps_request_handle, api, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
         MHD_OPTION_LISTEN_SOCKET, api->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, ps_request_completed,
         api, MHD_OPTION_CONNECTION_LIMIT, (unsigned)PS_API_CONNECTIONS_MAX,
@@ -115,11 +154,18 @@ static int start_daemon(struct ps_api *api, struct ps_err *e)
         (size_t)PS_API_READ_BYTES, MHD_OPTION_END);
     if (api->daemon == NULL)
         return ps_fail(e, PS_EIO, "http: cannot start the server: %s", strerror(errno));
+    api->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (api->wake_fd < 0 || pthread_create(&api->thread, NULL, run_server, api) != 0) {
+        MHD_stop_daemon(api->daemon);
+        return ps_fail(e, PS_ENOMEM, "http: cannot start a thread");
+    }
     return 0;
 }
 
 static void free_api(struct ps_api *api)
 {
+    if (api->wake_fd >= 0)
+        close(api->wake_fd);
     ps_ingest_close(api->ingest);
     ps_outbox_done(&api->outbox);
     ps_buf_done(&api->inflated);
@@ -138,7 +184,7 @@ static struct ps_api *make_api(const struct ps_api_config *config)
     api->config = *config;
     api->config.host = NULL;
     api->config.secret = NULL;
-    api->listen_fd = -1;
+    api->listen_fd = api->wake_fd = -1;
     api->health.checked_us = api->failure_logged_us = INT64_MIN;
     api->started_us = ps_clock_monotonic_us(config->clock);
     pthread_mutex_init(&api->lock, NULL);
@@ -172,6 +218,13 @@ int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct 
     return 0;
 }
 
+void ps_api_resume(struct ps_request *rq)
+{
+    struct ps_api *api = rq->api;
+    MHD_resume_connection(rq->connection);
+    wake_server(api);
+}
+
 uint16_t ps_api_port(const struct ps_api *api)
 {
     return api->port;
@@ -179,8 +232,8 @@ uint16_t ps_api_port(const struct ps_api *api)
 
 void ps_api_stop_accepting(struct ps_api *api)
 {
-    if (!atomic_exchange(&api->draining, true))
-        MHD_quiesce_daemon(api->daemon);
+    api->draining = true;
+    wake_server(api);
 }
 
 bool ps_api_begin_wait(struct ps_api *api)
@@ -223,6 +276,9 @@ void ps_api_close(struct ps_api *api)
         return;
     ps_api_stop_accepting(api);
     wait_for_requests(api);
+    api->stopping = true;
+    wake_server(api);
+    pthread_join(api->thread, NULL);
     MHD_stop_daemon(api->daemon);
     close(api->listen_fd); /* not before: the server's thread may have been using it */
     ps_respond_cache_done(api);

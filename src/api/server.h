@@ -23,6 +23,7 @@ enum {
                                             for each request, so more costs time */
     PS_API_READ_BYTES = 16 * 1024,       /* by which its read buffer grows */
     PS_API_BACKLOG = 1024,
+    PS_API_LOOP_MS = 1000,    /* the server's thread looks up at least so often */
     PS_API_IDLE_S = 30,       /* a connection that says nothing for this long is closed */
     PS_API_CLOSE_WAIT_S = 10, /* for requests in flight, when the server closes */
     PS_API_RETRY_AFTER_S = 1, /* told with every 503 that is about load */
@@ -72,7 +73,8 @@ struct ps_api_counters {
 struct ps_api {
     struct ps_api_config config;
     struct MHD_Daemon *daemon;
-    int listen_fd;
+    pthread_t thread;
+    int listen_fd, wake_fd;
     uint16_t port;
     int64_t started_us;
     struct ps_api_counters counters;
@@ -82,7 +84,8 @@ struct ps_api {
     size_t requests; /* begun and not completed */
     size_t waiting;  /* submissions the committer has not answered */
     bool closing;    /* nothing may start to wait any more */
-    _Atomic bool draining;
+    _Atomic bool draining, stopping;
+    _Atomic bool woken; /* wake_fd was written and the server's thread has not looked yet */
 
     /* The server thread's own from here. The outbox and the buffers serve one request at a time:
      * ps_commit_submit copies, and so does ps_respond. */
@@ -121,6 +124,9 @@ int ps_request_number(struct ps_request *rq, const char *name, size_t max, size_
 /* server.c: between the two, ps_api_close waits. False: the server closes, start nothing. */
 bool ps_api_begin_wait(struct ps_api *api);
 void ps_api_end_wait(struct ps_api *api);
+
+/* Any thread: the suspended request goes on, at once. Before ps_api_end_wait. */
+void ps_api_resume(struct ps_request *rq);
 
 /* record.c: the finished request as an event, without waiting for it. */
 void ps_api_record(struct ps_request *rq);

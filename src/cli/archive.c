@@ -23,6 +23,15 @@ static const char usage[] =
     "usage: pathstats archive run [--date YYYY-MM-DD] | list | cat DATE | verify [DATE] | restore "
     "DATE";
 
+/* Only the lock's EBUSY means that the data directory is in use. */
+static int not_in_use(int r, struct ps_err *e)
+{
+    if (r != PS_EBUSY)
+        return r;
+    e->code = PS_EIO;
+    return PS_EIO;
+}
+
 static int parse_day(const char *text, int32_t *ret, struct ps_err *e)
 {
     return ps_time_parse_date(text, strlen(text), ret)
@@ -83,6 +92,7 @@ static int run_here(struct ps_cli *c, struct ps_datadir *dir, const char *date, 
         ps_progress_start(&showing.bar, "archiving", !c->config.json);
         r = date == NULL ? ps_archive_run(&life.archiver, &archived, e)
                          : ps_archive_day(&life.archiver, day, &archived, e);
+        r = not_in_use(r, e);
         ps_progress_end(&showing.bar);
         ps_life_close(&life);
     }
@@ -296,7 +306,7 @@ static int restore_day(struct ps_cli *c, struct ps_datadir *dir, const char *dat
         life.archiver.progress = show_progress;
         life.archiver.ctx = &showing;
         ps_progress_start(&showing.bar, "restoring", !c->config.json);
-        r = ps_archive_restore(&life.archiver, day, &archived, e);
+        r = not_in_use(ps_archive_restore(&life.archiver, day, &archived, e), e);
         ps_progress_end(&showing.bar);
         ps_life_close(&life);
     }

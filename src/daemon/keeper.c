@@ -208,11 +208,16 @@ static void record_end(void *ctx, int64_t id, int64_t finished_ms, int code, str
         ps_log(PS_LOG_ERROR, "job: %s", e.text);
 }
 
+/* A run that was cut short, by a stop or a crash, is due again at once. */
 static int take_latest_start(void *ctx, const struct ps_run *run)
 {
     int64_t *latest = ctx;
-    if (run->started_ms > *latest)
-        *latest = run->started_ms;
+    const char *stopped = ps_code_name(PS_ESTOP);
+    bool cut_short = run->finished_ms == 0 ||
+                     ps_str_equal(run->outcome, (struct ps_str){stopped, strlen(stopped)});
+    int64_t ms = cut_short ? run->scheduled_ms - 1 : run->started_ms;
+    if (ms > *latest)
+        *latest = ms;
     return 0;
 }
 
@@ -287,13 +292,15 @@ static void carry_out(struct ps_keeper *k, const struct order *order)
 static int give_order(struct ps_keeper *k, struct order order, struct ps_err *e)
 {
     pthread_mutex_lock(&k->lock);
-    bool fits = k->count < PS_KEEPER_ORDERS_MAX && !k->closing;
+    bool closing = k->closing, fits = k->count < PS_KEEPER_ORDERS_MAX && !closing;
     if (fits) {
         k->orders[(k->first + k->count) % PS_KEEPER_ORDERS_MAX] = order;
         k->count++;
         pthread_cond_signal(&k->changed);
     }
     pthread_mutex_unlock(&k->lock);
+    if (closing)
+        return ps_fail(e, PS_ESTOP, "the server is stopping");
     return fits ? 0
                 : ps_fail(e, PS_EFULL, "%d orders are waiting already, try later",
                           PS_KEEPER_ORDERS_MAX);

@@ -250,7 +250,8 @@ struct day_list {
 static int list_day(void *ctx, const struct ps_day *day)
 {
     struct day_list *list = ctx;
-    if (day->stored && list->count < PS_STORE_DAYS_MAX)
+    /* A cleaned day that is stored is one whose restore was interrupted. */
+    if (day->stored && day->state != PS_DAY_CLEANED && list->count < PS_STORE_DAYS_MAX)
         list->days[list->count++] = day->day;
     return 0;
 }

@@ -32,7 +32,7 @@ struct ps_run {
 };
 
 struct ps_ledger_size {
-    uint64_t bytes;      /* of the database on disk, write-ahead log included */
+    uint64_t bytes;      /* of the database on disk, without its write-ahead log */
     uint64_t free_bytes; /* of these, waiting to be used again */
 };
 

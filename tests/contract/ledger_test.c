@@ -311,6 +311,24 @@ static void the_aggregators_handle_notices(void **state)
     }
 }
 
+/* Nothing would see them, but they would pile up. */
+static void expect_no_foreign_ids(struct book *b, int32_t day)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    if (b->w->backend->ops != &ps_store_sqlite)
+        return;
+    assert_int_equal(sqlite3_open(b->w->place.target, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM foreign_ids WHERE day = ?", -1, &q, NULL),
+        SQLITE_OK);
+    sqlite3_bind_int(q, 1, day);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(q, 0), 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+}
+
 /* Ids that are compared across days: those of a cleaned day are not there any more, those of other
  * days still are. */
 static void foreign_ids_go_with_their_day(void **state)
@@ -320,6 +338,7 @@ static void foreign_ids_go_with_their_day(void **state)
     add_event(b->w, "stays", NOON + PS_MS_PER_DAY);
     EXPECT_APPLY(b->w, "NN");
     clean_day(b, DAY);
+    expect_no_foreign_ids(b, DAY);
     add_event(b->w, "gone", NOON); /* its own day is closed */
     add_event(b->w, "stays", NOON + 2 * PS_MS_PER_DAY);
     add_event(b->w, "gone", NOON + PS_MS_PER_DAY);

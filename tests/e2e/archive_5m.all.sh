@@ -12,7 +12,6 @@ MANY=${MANY:-5000000}
 RSS_MAX_KB=$((64 * 1024))
 D=$T/data
 
-# Where its time goes, told from the ledger: pending, while it is written, then verified and cleaned.
 archive_day() { # n
     import_start=$(now_ms)
     ok "$1 events of $day are imported" import_events "$D" "$1"
@@ -37,7 +36,6 @@ archive_day "$MANY"
 pages=$(pragma "$D" page_count) free=$(pragma "$D" freelist_count)
 ls -l "$D/objects/$object_key" | sed 's/^/# /'
 
-# Its ids are in rising order, so as many lines as events with no two neighbours alike are distinct.
 measured "$PATHSTATS" archive verify "$day" --data-dir "$D"
 echo "# verify: $took_ms ms, $peak_kb kB"
 is "verify finds it whole" "$code $err" "0 "

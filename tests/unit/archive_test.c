@@ -885,6 +885,21 @@ static void a_run_goes_on_after_a_failure(void **state)
     assert_int_equal(look_at(l, DAY - RETENTION).state, PS_DAY_OPEN);
 }
 
+/* Two days fail in two ways: the first is told. */
+static void the_first_failure_is_returned(void **state)
+{
+    struct life *l = *state;
+    struct ps_archived sum;
+    add_events(l, OLD, 0, FEW);
+    add_events(l, OLD + 1, 0, FEW);
+    object_faults = (struct object_faults){.fail_at = 1, .code = PS_EDENIED, .read = READ_FLIPPED};
+    assert_int_equal(ps_archive_run(&l->archiver, &sum, &test_err), PS_EDENIED);
+    assert_non_null(strstr(test_err.text, "injected"));
+    assert_int_equal(sum.day, 0);
+    assert_int_equal(look_at(l, OLD).state, PS_DAY_FAILED);
+    assert_int_equal(look_at(l, OLD + 1).state, PS_DAY_FAILED);
+}
+
 static void a_stopped_run_stops(void **state)
 {
     struct life *l = *state;
@@ -989,6 +1004,7 @@ static const struct contract_case cases[] = {
     {"a changed object is not restored", a_changed_object_is_not_restored},
     {"every call of a restore fails once", every_call_of_a_restore_fails_once},
     {"a run goes on after a failure", a_run_goes_on_after_a_failure},
+    {"the first failure is returned", the_first_failure_is_returned},
     {"a stopped run stops", a_stopped_run_stops},
     {"the oldest is found", the_oldest_is_found},
     {"a large day goes in parts", a_large_day_goes_in_parts},

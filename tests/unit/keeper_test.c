@@ -395,18 +395,26 @@ static void a_missed_run_is_made_up_for_once(void **state)
 
 /* The keeper was closed, or the process died, in the middle of a run: its day is sealed, and events
  * for it are refused until it is done. It does not wait for the next night. */
-static void an_interrupted_run_is_taken_up_again(void **state)
+static void expect_taken_up_again(struct house *h, struct ps_str outcome)
 {
-    struct house *h = *state;
     struct ps_day pending = {.day = OLD, .state = PS_DAY_PENDING};
     store_events(h, OLD);
     OK(ps_ledger_mark(h->ledger, &pending, PS_FROM_STATE(PS_DAY_OPEN), &test_err));
-    record_run(h, TWO_TODAY, PS_STR("stop"));
+    record_run(h, TWO_TODAY, outcome);
     open_keeper(h);
-    /* Two answers: between them the keeper has looked at its jobs at least once. */
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(order_archive(h, OLD - 1), PS_ENOENT);
+    assert_int_equal(order_archive(h, OLD - 1), PS_ENOENT); /* it looks at its jobs before that */
     assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+}
+
+static void a_stopped_run_is_taken_up_again(void **state)
+{
+    const char *name = ps_code_name(PS_ESTOP);
+    expect_taken_up_again(*state, (struct ps_str){name, strlen(name)});
+}
+
+static void a_run_that_died_is_taken_up_again(void **state)
+{
+    expect_taken_up_again(*state, PS_STR_NONE);
 }
 
 static void what_cannot_be_opened_says_why(void **state)
@@ -511,7 +519,8 @@ int main(void)
         TEST(a_job_can_be_off),
         TEST(at_95_per_cent_the_oldest_day_goes),
         TEST(a_missed_run_is_made_up_for_once),
-        TEST(an_interrupted_run_is_taken_up_again),
+        TEST(a_stopped_run_is_taken_up_again),
+        TEST(a_run_that_died_is_taken_up_again),
         TEST(what_cannot_be_opened_says_why),
         TEST(closing_answers_who_waits),
         TEST(orders_are_bounded),

@@ -32,7 +32,10 @@ static int open_ledger(struct ps_ledger **ret, const char *target, enum ps_store
     if (l == NULL)
         return ps_fail(e, PS_ENOMEM, "ledger: no memory");
     int r = ps_store_open(&ps_store_sqlite, &l->store, target, mode, e);
+    if (r == 0) /* it writes rarely: the aggregator's handle is the one that needs a large cache */
+        r = ps_db_exec(&inner(&l->base)->db, "PRAGMA cache_size = -8192", e);
     if (r < 0) {
+        ps_store_close(l->store);
         free(l);
         return r;
     }
