@@ -23,6 +23,8 @@ enum {
     FLUSH_SHARE = 10,          /* a flush may take one part in so many of the time */
     REDO_EVENTS_MAX = 1 << 20, /* flush at the latest after so many: bounds recovery */
     RETRY_AFTER_MS = 1000,     /* after a failed flush or recovery */
+    SMALL_BATCH_EVENTS = 1000, /* after a smaller one, let some more arrive: */
+    GATHER_MS = 5,             /* a transaction costs the same for one event as for a hundred */
 };
 
 struct ps_aggregator {
@@ -229,7 +231,8 @@ int ps_aggregator_drain(struct ps_aggregator *a, struct ps_err *e)
 
 /* --- the running thread --- */
 
-static void wait_for_work(struct ps_aggregator *a, int64_t ms)
+/* `for_all`: not even new records end the wait. */
+static void wait_until(struct ps_aggregator *a, int64_t ms, bool for_all)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -238,11 +241,16 @@ static void wait_for_work(struct ps_aggregator *a, int64_t ms)
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&a->lock);
-    while (!a->awake && !a->stopping)
+    while ((for_all || !a->awake) && !a->stopping)
         if (pthread_cond_timedwait(&a->woken, &a->lock, &until) != 0)
             break;
     a->awake = false;
     pthread_mutex_unlock(&a->lock);
+}
+
+static void wait_for_work(struct ps_aggregator *a, int64_t ms)
+{
+    wait_until(a, ms, false);
 }
 
 void ps_aggregator_wake(struct ps_aggregator *a)
@@ -293,6 +301,8 @@ int ps_aggregator_run(struct ps_aggregator *a, struct ps_err *e)
             beat(a);
         if (taken == 0)
             wait_for_work(a, IDLE_WAIT_MS);
+        else if (taken > 0 && taken < SMALL_BATCH_EVENTS)
+            wait_until(a, GATHER_MS, true);
     }
     return ps_aggregator_drain(a, e);
 }

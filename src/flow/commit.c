@@ -15,6 +15,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { GATHER_WAITERS_MIN = 4, GATHER_NS = 500 * 1000 };
 
 struct waiter {
     ps_commit_fn *fn;
@@ -120,9 +123,22 @@ static void commit_group(struct ps_commit *c, struct group *g)
     g->count = 0;
 }
 
+/* When many waited for the last sync, many more are about to come: a moment's patience halves the
+ * number of syncs, which are what a small event costs most. One that comes alone does not wait. */
+static void gather(struct ps_commit *c, size_t last_count)
+{
+    const struct timespec moment = {.tv_nsec = GATHER_NS};
+    if (last_count < GATHER_WAITERS_MIN || c->groups[c->filling].count >= last_count)
+        return;
+    pthread_mutex_unlock(&c->lock);
+    nanosleep(&moment, NULL);
+    pthread_mutex_lock(&c->lock);
+}
+
 static void *run(void *arg)
 {
     struct ps_commit *c = arg;
+    size_t last_count = 0;
     pthread_mutex_lock(&c->lock);
     for (;;) {
         struct group *g = &c->groups[c->filling];
@@ -132,6 +148,8 @@ static void *run(void *arg)
             pthread_cond_wait(&c->changed, &c->lock);
             continue;
         }
+        gather(c, last_count);
+        last_count = g->count;
         c->filling = !c->filling;
         pthread_mutex_unlock(&c->lock);
         commit_group(c, g);
