@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FULL_WAIT_MS = 50, BODY_EVENTS_MAX = 5000, BODY_BYTES_MAX = 8 * 1024 * 1024 };
+enum {
+    FULL_WAIT_MS = 50,
+    IMPORT_FLUSH_MS = 30000,
+    BODY_EVENTS_MAX = 5000,
+    BODY_BYTES_MAX = 8 * 1024 * 1024
+};
 
 struct ps_sink {
     struct ps_outbox boxes[2];
@@ -37,6 +42,7 @@ static uint64_t count_refused(const struct ps_aggregator_counters *k)
 
 static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
 {
+    c->config.flush_interval = IMPORT_FLUSH_MS; /* nobody reads meanwhile */
     int r = ps_engine_open(&s->engine, &c->config, e);
     if (r == 0) /* what an earlier run left in the queue is not this import's */
         r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
