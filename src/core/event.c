@@ -68,6 +68,14 @@ bool ps_event_id_is_dated(const struct ps_event *event)
     return ps_id_leading_ms(event->id) == event->timestamp_ms;
 }
 
+bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_hash)
+{
+    if (!ps_event_id_is_dated(event) || event->id.ptr[0] == '0')
+        return false;
+    struct ps_str hex = {event->id.ptr + ID_MS_DIGITS + 1, event->id.len - ID_MS_DIGITS - 1};
+    return ps_client_hash_parse(hex, ret_hash);
+}
+
 /* --- checks, in the order of the fields --- */
 
 static enum ps_reject check_timestamp(int64_t ms, int64_t now_ms)

@@ -64,6 +64,9 @@ bool ps_client_hash_parse(struct ps_str text, uint64_t *ret);
 
 /* True when the id is "<timestamp_ms>-..." : unique for good, so compared within its day alone. */
 bool ps_event_id_is_dated(const struct ps_event *event);
+/* True when the id is "<timestamp_ms>-<16 hex>", as normalising makes it: the timestamp and
+ * *ret_hash say it all. */
+bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_hash);
 /* The leading 13-digit "<ms>-" of any id, or PS_ABSENT. */
 int64_t ps_id_leading_ms(struct ps_str id);
 

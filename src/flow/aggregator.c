@@ -34,6 +34,7 @@ struct ps_aggregator {
     struct ps_event *events;
     bool *decodes;
     uint32_t *order;
+    struct ps_sort_key *sort_scratch;
     uint8_t *outcomes;
     uint64_t position;  /* the store's */
     uint64_t unsettled; /* events applied since the last flush */
@@ -85,8 +86,9 @@ static int allocate(struct ps_aggregator *a)
     a->events = calloc(n, sizeof *a->events);
     a->decodes = calloc(n, sizeof *a->decodes);
     a->order = calloc(n, sizeof *a->order);
+    a->sort_scratch = calloc(2 * n, sizeof *a->sort_scratch);
     a->outcomes = calloc(n, sizeof *a->outcomes);
-    return a->events && a->decodes && a->order && a->outcomes ? 0 : PS_ENOMEM;
+    return a->events && a->decodes && a->order && a->sort_scratch && a->outcomes ? 0 : PS_ENOMEM;
 }
 
 int ps_aggregator_open(struct ps_aggregator **ret, const struct ps_aggregator_config *config,
@@ -128,6 +130,7 @@ void ps_aggregator_close(struct ps_aggregator *a)
     free(a->events);
     free(a->decodes);
     free(a->order);
+    free(a->sort_scratch);
     free(a->outcomes);
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->woken);
@@ -154,6 +157,7 @@ static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
         .events = a->events,
         .decodes = a->decodes,
         .order = a->order,
+        .sort_scratch = a->sort_scratch,
         .outcomes = a->outcomes,
         .count = a->records.count,
         .next_position = a->records.next_position,

@@ -110,7 +110,7 @@ static int apply(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e
         .ctx = &range,
     };
     struct ps_applied applied = {.outcomes = d->outcomes + from};
-    ps_batch_sort(batch.events, batch.count, d->order + from);
+    ps_batch_sort(batch.events, batch.count, d->order + from, d->sort_scratch);
     int r = ps_store_apply(d->store, &batch, &applied, e);
     if (r < 0)
         return r;

@@ -26,6 +26,7 @@ struct ps_delivery {
     struct ps_event *events;
     bool *decodes; /* the record is an event */
     uint32_t *order;
+    struct ps_sort_key *sort_scratch; /* twice as many */
     uint8_t *outcomes; /* filled here; PS_OUTCOME_DUPLICATE for what went to the dead letters */
     size_t count;
     uint64_t next_position;

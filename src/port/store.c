@@ -5,7 +5,6 @@
 #include "base/time.h"
 
 #include <endian.h>
-#include <stdlib.h>
 #include <string.h>
 
 int ps_store_open(const struct ps_store_ops *ops, struct ps_store **ret, const char *target,
@@ -93,12 +92,7 @@ const char *ps_day_state_name(enum ps_day_state state)
 
 /* --- sorting a batch --- */
 
-/* What decides nearly always, side by side in memory: the day and the first 16 bytes of the id. */
-struct sort_key {
-    int32_t day;
-    uint32_t index;
-    uint64_t head[2];
-};
+enum { ID_TIME_BYTES = 14 }; /* "1760529600000-": the same in all events of one time */
 
 static uint64_t load_head(struct ps_str id, size_t from)
 {
@@ -110,11 +104,19 @@ static uint64_t load_head(struct ps_str id, size_t from)
     return be64toh(head);
 }
 
-static bool in_order(const struct ps_event *events, const struct sort_key *a,
-                     const struct sort_key *b)
+static struct ps_sort_key key_of(const struct ps_event *event, size_t index)
 {
-    if (a->day != b->day)
-        return a->day < b->day;
+    size_t from = event->id.len > ID_TIME_BYTES ? ID_TIME_BYTES : 0;
+    return (struct ps_sort_key){event->timestamp_ms,
+                                {load_head(event->id, from), load_head(event->id, from + 8)},
+                                (uint32_t)index};
+}
+
+static bool in_order(const struct ps_event *events, const struct ps_sort_key *a,
+                     const struct ps_sort_key *b)
+{
+    if (a->timestamp_ms != b->timestamp_ms)
+        return a->timestamp_ms < b->timestamp_ms;
     if (a->head[0] != b->head[0])
         return a->head[0] < b->head[0];
     if (a->head[1] != b->head[1])
@@ -123,8 +125,8 @@ static bool in_order(const struct ps_event *events, const struct sort_key *a,
     return c != 0 ? c < 0 : a->index < b->index;
 }
 
-static void merge_runs(const struct ps_event *events, const struct sort_key *from, size_t low,
-                       size_t middle, size_t high, struct sort_key *to)
+static void merge_runs(const struct ps_event *events, const struct ps_sort_key *from, size_t low,
+                       size_t middle, size_t high, struct ps_sort_key *to)
 {
     size_t a = low, b = middle;
     for (size_t k = low; k < high; k++)
@@ -133,8 +135,8 @@ static void merge_runs(const struct ps_event *events, const struct sort_key *fro
 }
 
 /* Bottom-up merge sort; live traffic comes nearly sorted, so runs in order are only copied. */
-static const struct sort_key *sort_keys(const struct ps_event *events, size_t count,
-                                        struct sort_key *from, struct sort_key *to)
+static const struct ps_sort_key *sort_keys(const struct ps_event *events, size_t count,
+                                           struct ps_sort_key *from, struct ps_sort_key *to)
 {
     for (size_t width = 1; width < count; width *= 2) {
         for (size_t low = 0; low < count; low += 2 * width) {
@@ -145,26 +147,23 @@ static const struct sort_key *sort_keys(const struct ps_event *events, size_t co
             else
                 merge_runs(events, from, low, middle, high, to);
         }
-        struct sort_key *swap = from;
+        struct ps_sort_key *swap = from;
         from = to;
         to = swap;
     }
     return from;
 }
 
-void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order)
+void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order,
+                   struct ps_sort_key *scratch)
 {
-    struct sort_key *keys = malloc(2 * (count + 1) * sizeof *keys);
     bool sorted = true;
-    PS_ASSERT(keys != NULL); /* 3 MB at most: without it nothing else works either */
     for (size_t i = 0; i < count; i++) {
-        keys[i] = (struct sort_key){ps_time_day(events[i].timestamp_ms),
-                                    (uint32_t)i,
-                                    {load_head(events[i].id, 0), load_head(events[i].id, 8)}};
-        sorted = sorted && (i == 0 || in_order(events, &keys[i - 1], &keys[i]));
+        scratch[i] = key_of(&events[i], i);
+        sorted = sorted && (i == 0 || in_order(events, &scratch[i - 1], &scratch[i]));
     }
-    const struct sort_key *result = sorted ? keys : sort_keys(events, count, keys, keys + count);
+    const struct ps_sort_key *result =
+        sorted ? scratch : sort_keys(events, count, scratch, scratch + count);
     for (size_t i = 0; i < count; i++)
         order[i] = result[i].index;
-    free(keys);
 }

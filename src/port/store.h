@@ -42,7 +42,7 @@ enum ps_outcome {
 struct ps_batch {
     const struct ps_event *events;
     size_t count; /* may be 0: only the position moves */
-    /* A permutation of 0..count-1 sorted by (day, id bytes, index); see ps_batch_sort. */
+    /* A permutation of 0..count-1 sorted by (timestamp, id, index); see ps_batch_sort. */
     const uint32_t *order;
     uint32_t partition;
     uint64_t first_position, next_position; /* the queue range the events came from */
@@ -52,8 +52,18 @@ struct ps_batch {
     void *ctx;
 };
 
-/* Sorts `order` (count entries, contents ignored) as ps_batch wants it. */
-void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order);
+/* What decides the order nearly always, side by side in memory. */
+struct ps_sort_key {
+    int64_t timestamp_ms;
+    uint64_t head[2]; /* of the id, less what begins with the time */
+    uint32_t index;
+};
+
+/* Sorts `order` (count entries, contents ignored) as ps_batch wants it; `scratch` has 2 * count
+ * keys. Ids are in the order of their bytes after the first 13-digit time, if they begin with one.
+ */
+void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order,
+                   struct ps_sort_key *scratch);
 
 struct ps_applied {
     uint8_t *outcomes; /* caller's, one enum ps_outcome per event, in queue order */

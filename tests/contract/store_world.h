@@ -39,6 +39,7 @@ struct world {
     /* the batch being made */
     struct ps_event *events;
     uint32_t *order;
+    struct ps_sort_key *sort_scratch;
     uint8_t *outcomes;
     size_t count;
     char *text;
@@ -98,6 +99,7 @@ static inline struct world *make_world(const struct backend *backend)
     w->store = open_store(w, PS_STORE_WRITE);
     w->events = calloc(EVENTS_MAX, sizeof *w->events);
     w->order = calloc(EVENTS_MAX, sizeof *w->order);
+    w->sort_scratch = calloc(2 * EVENTS_MAX, sizeof *w->sort_scratch);
     w->outcomes = calloc(EVENTS_MAX, 1);
     w->text = calloc(1, TEXT_BYTES_MAX);
     return w;
@@ -109,6 +111,7 @@ static inline void drop_world(struct world *w)
     place_remove(&w->place);
     free(w->events);
     free(w->order);
+    free(w->sort_scratch);
     free(w->outcomes);
     free(w->text);
     free(w);
@@ -169,7 +172,7 @@ static inline struct ps_batch take_batch(struct world *w)
                          .partition = w->partition,
                          .first_position = *position,
                          .next_position = *position + (w->count > 0 ? w->count : 1)};
-    ps_batch_sort(w->events, w->count, w->order);
+    ps_batch_sort(w->events, w->count, w->order, w->sort_scratch);
     return b;
 }
 

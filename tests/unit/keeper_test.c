@@ -94,6 +94,7 @@ static void store_events(struct house *h, int32_t day)
     struct ps_event events[FEW];
     char ids[FEW][64];
     uint32_t order[FEW];
+    struct ps_sort_key scratch[2 * FEW];
     uint8_t outcomes[FEW];
     uint64_t position, watermark;
     for (int i = 0; i < FEW; i++) {
@@ -107,7 +108,7 @@ static void store_events(struct house *h, int32_t day)
                                       .is_error = PS_ABSENT};
     }
     OK(ps_store_position(h->store, 0, &position, &watermark, &test_err));
-    ps_batch_sort(events, FEW, order);
+    ps_batch_sort(events, FEW, order, scratch);
     struct ps_batch batch = {.events = events,
                              .count = FEW,
                              .order = order,

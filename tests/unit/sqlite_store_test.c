@@ -33,6 +33,7 @@ struct world {
     struct ps_event *events;
     char (*ids)[TEXT_MAX], (*paths)[TEXT_MAX];
     uint32_t *order;
+    struct ps_sort_key *sort_scratch;
     uint8_t *outcomes;
     size_t count;
 };
@@ -57,6 +58,7 @@ static int set_up(void **state)
     w->ids = calloc(EVENTS_MAX, sizeof *w->ids);
     w->paths = calloc(EVENTS_MAX, sizeof *w->paths);
     w->order = calloc(EVENTS_MAX, sizeof *w->order);
+    w->sort_scratch = calloc(2 * EVENTS_MAX, sizeof *w->sort_scratch);
     w->outcomes = calloc(EVENTS_MAX, 1);
     *state = w;
     return 0;
@@ -77,6 +79,7 @@ static int tear_down(void **state)
     free(w->ids);
     free(w->paths);
     free(w->order);
+    free(w->sort_scratch);
     free(w->outcomes);
     free(w);
     return 0;
@@ -103,7 +106,7 @@ static struct ps_event *add(struct world *w, const char *id, int64_t timestamp_m
 
 static struct ps_batch batch_of(struct world *w)
 {
-    ps_batch_sort(w->events, w->count, w->order);
+    ps_batch_sort(w->events, w->count, w->order, w->sort_scratch);
     return (struct ps_batch){.events = w->events,
                              .count = w->count,
                              .order = w->order,
@@ -260,7 +263,7 @@ static void test_a_day_and_the_newest_are_found_at_once(void **state)
 {
     struct world *w = *state;
     char id[64];
-    int rows, all, newest, one_day;
+    int rows, all, newest, one_day, minute;
     for (unsigned day = 0; day < 10; day++) {
         for (unsigned i = 0; i < 1000; i++) {
             int64_t ms = NOON - day * PS_MS_PER_DAY + i * 1000;
@@ -275,13 +278,50 @@ static void test_a_day_and_the_newest_are_found_at_once(void **state)
         w->file, "SELECT id, path FROM traffic_events WHERE event_date = '2025-10-10'", &rows);
     assert_int_equal(rows, 1000);
     assert_true(one_day < all / 8); /* the other nine are not opened */
-    newest = steps_of(
-        w->file,
-        "SELECT id, path FROM traffic_events WHERE event_date = '2025-10-15' ORDER BY id DESC"
-        " LIMIT 10",
-        &rows);
+    newest = steps_of(w->file,
+                      "SELECT timestamp, path FROM traffic_events WHERE event_date = '2025-10-15' "
+                      "ORDER BY timestamp DESC"
+                      " LIMIT 10",
+                      &rows);
     assert_int_equal(rows, 10);
     assert_true(newest < all / 50);
+    minute = steps_of(w->file, /* without a date: each day is asked, none is walked */
+                      "SELECT id, path FROM traffic_events WHERE timestamp BETWEEN 1760443200000"
+                      " AND 1760443259999",
+                      &rows);
+    assert_int_equal(rows, 60);
+    assert_true(minute < all / 50);
+}
+
+/* An id as normalising makes it is kept as a number; what only resembles one keeps its bytes. All
+ * are in the order of their texts. */
+static void test_made_ids_are_numbers(void **state)
+{
+    static const char *const ids[] = {
+        "1760529600000-0000000000000000", "1760529600000-7fffffffffffffff",
+        "1760529600000-8000000000000000", "1760529600000-ffffffffffffffff",
+        "1760529600000-00000000000000AA", "1760529600000-0000000000000000a",
+        "1760529600000-00000000000000",   "1760529600000-",
+        "1760529600001-0000000000000000",
+    };
+    struct world *w = *state;
+    size_t count = sizeof ids / sizeof ids[0];
+    for (size_t i = 0; i < count; i++)
+        add(w, ids[i], NOON, (unsigned)i);
+    assert_int_equal(apply_to(w, w->store).fresh, count);
+    for (size_t i = 0; i < count; i++)
+        add(w, ids[i], NOON, (unsigned)i);
+    assert_int_equal(apply_to(w, w->store).duplicates, count);
+    expect_rows(w->file,
+                "SELECT group_concat(id, ' ') AS ids FROM (SELECT id FROM traffic_events ORDER BY"
+                " timestamp, id)",
+                "ids=1760529600000- 1760529600000-00000000000000 1760529600000-0000000000000000"
+                " 1760529600000-0000000000000000a 1760529600000-00000000000000AA"
+                " 1760529600000-7fffffffffffffff 1760529600000-8000000000000000"
+                " 1760529600000-ffffffffffffffff 1760529600001-0000000000000000\n");
+    assert_int_equal(
+        number_of(w->file, "SELECT count(*) FROM events_20251015 WHERE typeof(id) = 'integer'"), 4);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM foreign_ids"), 1);
 }
 
 /* I8 */
@@ -388,8 +428,7 @@ static void test_colliding_hashes(void **state)
     run_sql(w->file, sql);
     add(w, "second", NOON + PS_MS_PER_DAY, 2);
     assert_int_equal(apply_to(w, w->store).fresh, 1);
-    /* The entry names the day of the other one again. */
-    run_sql(w->file, "UPDATE foreign_ids SET day = 20376");
+    assert_int_equal(number_of(w->file, "SELECT count(DISTINCT hash) FROM foreign_ids"), 1);
     add(w, "second", NOON + 2 * PS_MS_PER_DAY, 2);
     assert_int_equal(apply_to(w, w->store).duplicates, 1);
 }
@@ -401,9 +440,11 @@ static void test_dropped_day_is_forgotten(void **state)
     add(w, "gone", NOON, 1);
     add(w, "stays", NOON + PS_MS_PER_DAY, 2);
     apply_to(w, w->store);
-    run_sql(w->file, "BEGIN; DROP VIEW traffic_events; DROP TABLE events_20251015;"
-                     "DROP TABLE words_20251015; DELETE FROM days WHERE day = 20376;"
-                     "CREATE VIEW traffic_events AS SELECT 1; COMMIT");
+    run_sql(
+        w->file,
+        "BEGIN; DROP VIEW traffic_events; DROP TABLE events_20251015;"
+        "DROP TABLE words_20251015; DROP TABLE shapes_20251015; DELETE FROM days WHERE day = 20376;"
+        "CREATE VIEW traffic_events AS SELECT 1; COMMIT");
     add(w, "gone", NOON + PS_MS_PER_DAY, 1);
     add(w, "stays", NOON, 2);
     struct ps_applied applied = apply_to(w, w->store);
@@ -601,6 +642,27 @@ static void test_refuses_other_files(void **state)
     assert_null(s);
 }
 
+/* Forward only, and not over events in a layout that was never released. */
+static void test_refuses_the_layout_of_a_pre_release(void **state)
+{
+    struct world *w = *state;
+    struct ps_store *s = NULL;
+    struct ps_err e = {0};
+    ps_store_close(w->store);
+    w->store = NULL;
+    run_sql(w->file,
+            "ALTER TABLE days RENAME COLUMN has_text_ids TO has_foreign; DROP TABLE foreign_ids;"
+            "CREATE TABLE foreign_ids(hash INTEGER PRIMARY KEY, day INTEGER NOT NULL);"
+            "INSERT INTO days VALUES (20376, 0); PRAGMA user_version = 2");
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, w->file, PS_STORE_WRITE, &e), PS_EINVAL);
+    assert_non_null(strstr(e.text, "import the logs again"));
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM days"), 1);
+    run_sql(w->file, "DELETE FROM days");
+    w->store = open_or_fail(w->file, PS_STORE_WRITE);
+    add(w, "x", NOON, 1);
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,6 +671,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_view_over_600_days, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_day_and_the_newest_are_found_at_once, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_made_ids_are_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_days_have_a_maximum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ids_as_the_mem_store_has_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_colliding_hashes, set_up, tear_down),
@@ -619,6 +682,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_writers_of_one_process_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reader_beside_a_writer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_other_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refuses_the_layout_of_a_pre_release, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

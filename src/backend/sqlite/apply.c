@@ -151,7 +151,7 @@ static int insert_day(struct applying *a, size_t from, size_t to, const struct f
         if (r == 0)
             r = ps_sqlite_fill_row(a, t, index, &a->s->rows[n++]);
     }
-    return r < 0 || n == 0 ? r : ps_sqlite_insert_bulk(a, t, n);
+    return r < 0 || n == 0 ? r : ps_sqlite_insert_rows(a, t, n);
 }
 
 /* Calls fn for each day's stretch of the order. */
@@ -179,7 +179,7 @@ static int insert_foreign_too(struct applying *a)
         return r;
     r = each_day(a, &plan, insert_day);
     if (r == 0)
-        r = ps_sqlite_note_foreign(a, &plan);
+        r = ps_sqlite_note_plan(a, &plan);
     for (size_t i = 0; r == 0 && i < b->count; i++)
         if (a->outcomes[i] == PS_OUTCOME_DUPLICATE && !ps_event_id_is_dated(&b->events[i]))
             r = ps_sqlite_insert_foreign(a, i);

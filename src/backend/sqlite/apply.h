@@ -22,9 +22,12 @@ int ps_sqlite_day_to_write(struct applying *a, size_t index, struct day_table **
 /* The event as a row, its texts as words. */
 int ps_sqlite_fill_row(struct applying *a, struct day_table *t, size_t index,
                        struct batch_row *row);
-/* s->rows[0..count), sorted by id, in one statement. */
-int ps_sqlite_insert_bulk(struct applying *a, struct day_table *t, size_t count);
+/* s->rows[0..count) in one statement, fastest when sorted by key. */
+int ps_sqlite_insert_rows(struct applying *a, struct day_table *t, size_t count);
+/* One event; overwrites s->rows[0]. */
 int ps_sqlite_insert_row(struct applying *a, struct day_table *t, size_t index);
+/* Remembers that an event with a foreign id of this hash lies at this time. */
+int ps_sqlite_note_foreign(struct applying *a, int64_t hash, int64_t timestamp_ms);
 
 /* foreign.c: ids that do not begin with their event's timestamp */
 
@@ -43,7 +46,7 @@ struct foreign_plan {
 int ps_sqlite_plan_foreign(struct applying *a, struct foreign_plan *ret);
 void ps_sqlite_foreign_plan_done(struct foreign_plan *plan);
 /* After the bulk: remembers the hashes of the fresh. */
-int ps_sqlite_note_foreign(struct applying *a, const struct foreign_plan *plan);
+int ps_sqlite_note_plan(struct applying *a, const struct foreign_plan *plan);
 /* One event, compared with every stored day. */
 int ps_sqlite_insert_foreign(struct applying *a, size_t index);
 /* The same for a dated id where misdated ones are about. */

@@ -18,6 +18,33 @@ struct cursor {
     struct batch_source *source;
 };
 
+#define SIGN UINT64_C(0x8000000000000000)
+
+struct event_key ps_event_key(struct ps_str id, int64_t timestamp_ms)
+{
+    struct ps_event event = {.id = id, .timestamp_ms = timestamp_ms};
+    uint64_t hash;
+    if (!ps_event_id_is_made(&event, &hash))
+        return (struct event_key){.text = id};
+    return (struct event_key){.is_number = true, .number = (int64_t)(hash ^ SIGN)};
+}
+
+struct ps_str ps_event_key_id(int64_t number, int64_t timestamp_ms, char *to)
+{
+    size_t n = ps_format_u64(to, (uint64_t)timestamp_ms);
+    to[n++] = '-';
+    ps_format_hex64(to + n, (uint64_t)number ^ SIGN);
+    return (struct ps_str){to, n + 16};
+}
+
+void ps_event_key_bind(sqlite3_stmt *q, int index, const struct event_key *key)
+{
+    if (key->is_number)
+        sqlite3_bind_int64(q, index, key->number);
+    else
+        ps_db_bind_str(q, index, key->text);
+}
+
 static int connect_table(sqlite3 *db, void *aux, int argc, const char *const *argv,
                          sqlite3_vtab **ret, char **error)
 {
@@ -87,40 +114,38 @@ static int eof(sqlite3_vtab_cursor *cursor)
     return s->cursor >= s->count;
 }
 
-static bool nullable(int64_t value, int64_t null, int64_t *ret)
+static void result_number(sqlite3_context *context, int64_t value, int64_t null)
 {
-    *ret = value;
-    return value != null;
+    if (value != null)
+        sqlite3_result_int64(context, value);
 }
 
-bool ps_batch_integer(const struct batch_row *row, int64_t day_start_ms, enum batch_column column,
-                      int64_t *ret)
+static void result_key(sqlite3_context *context, const struct event_key *key)
 {
-    const struct ps_event *event = row->event;
-    switch (column) {
-    case COLUMN_TS: *ret = event->timestamp_ms - day_start_ms; return true;
-    case COLUMN_PATH: return nullable(row->path, 0, ret);
-    case COLUMN_METHOD: return nullable(row->method, 0, ret);
-    case COLUMN_STATUS: return nullable(event->status, PS_ABSENT, ret);
-    case COLUMN_RESPONSE_US: return nullable(event->response_us, PS_ABSENT, ret);
-    case COLUMN_CLIENT_HASH: *ret = (int64_t)event->client_hash; return event->has_client;
-    case COLUMN_USER_AGENT: return nullable(row->user_agent, 0, ret);
-    case COLUMN_COUNTRY: return nullable(row->country, 0, ret);
-    case COLUMN_IS_ERROR: /* with a status it follows from that */
-        return event->status == PS_ABSENT && nullable(event->is_error, PS_ABSENT, ret);
-    default: return false;
-    }
+    if (key->is_number)
+        sqlite3_result_int64(context, key->number);
+    else
+        sqlite3_result_text(context, key->text.ptr, (int)key->text.len, SQLITE_STATIC);
 }
 
+/* In the order of PS_EVENT_COLUMNS. */
 static int column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int n)
 {
     const struct batch_source *s = ((struct cursor *)cursor)->source;
     const struct batch_row *row = &s->rows[s->cursor];
-    int64_t value;
-    if (n == COLUMN_ID)
-        sqlite3_result_text(context, row->event->id.ptr, (int)row->event->id.len, SQLITE_STATIC);
-    else if (ps_batch_integer(row, s->day_start_ms, (enum batch_column)n, &value))
-        sqlite3_result_int64(context, value);
+    const struct ps_event *event = row->event;
+    switch (n) {
+    case 0: sqlite3_result_int64(context, event->timestamp_ms); break;
+    case 1: result_key(context, &row->key); break;
+    case 2: sqlite3_result_int64(context, row->path); break;
+    case 3: sqlite3_result_int64(context, row->shape); break;
+    case 4: result_number(context, event->response_us, PS_ABSENT); break;
+    case 5:
+        if (event->has_client)
+            sqlite3_result_int64(context, (int64_t)event->client_hash);
+        break;
+    default: result_number(context, row->user_agent, 0); break;
+    }
     return SQLITE_OK;
 }
 

@@ -14,10 +14,30 @@
 
 #include <stdbool.h>
 
+/* An event's id in its table, where ts is the other half of the primary key: a made one
+ * (ps_event_id_is_made) is the number of its hash, moved so that the order of signed numbers is
+ * that of the digits; any other is the text itself. */
+struct event_key {
+    bool is_number;
+    int64_t number;
+    struct ps_str text;
+};
+
+struct event_key ps_event_key(struct ps_str id, int64_t timestamp_ms);
+/* The id of a number, PS_MADE_ID_BYTES into `to`. */
+enum { PS_MADE_ID_BYTES = 20 + 1 + 16 };
+struct ps_str ps_event_key_id(int64_t number, int64_t timestamp_ms, char *to);
+/* The same in SQL, of a row `e`. */
+#define PS_EVENT_ID_SQL                                                                            \
+    "CASE typeof(e.id) WHEN 'integer' THEN printf('%%d-%%016x', e.ts, (e.id |"                     \
+    " 0x8000000000000000) - (e.id & 0x8000000000000000)) ELSE e.id END"
+void ps_event_key_bind(sqlite3_stmt *q, int index, const struct event_key *key);
+
 struct batch_row {
     const struct ps_event *event;
-    int64_t path, method, user_agent, country; /* words; 0 is NULL */
-    uint8_t *outcome;                          /* set to PS_OUTCOME_NEW when inserted */
+    struct event_key key;
+    int64_t path, shape, user_agent; /* words; 0 is NULL */
+    uint8_t *outcome;                /* set to PS_OUTCOME_NEW when inserted */
 };
 
 /* What the virtual table shows at the moment; belongs to the store, registered once. */
@@ -27,32 +47,11 @@ struct batch_source {
     size_t cursor;
     size_t marked;
     bool marking;
-    int64_t day_start_ms;
 };
 
 int ps_batch_vtab_register(struct db *db, struct batch_source *source, struct ps_err *e);
 
-/* The columns of a day's events, in order; the same list serves both row-by-row and bulk. */
-#define PS_EVENT_COLUMNS                                                                           \
-    "id, ts, path, method, status, response_us, client_hash, user_agent, country, is_error"
-
-/* Column `i` of the row, into a function result or a bound parameter. */
-enum batch_column {
-    COLUMN_ID,
-    COLUMN_TS,
-    COLUMN_PATH,
-    COLUMN_METHOD,
-    COLUMN_STATUS,
-    COLUMN_RESPONSE_US,
-    COLUMN_CLIENT_HASH,
-    COLUMN_USER_AGENT,
-    COLUMN_COUNTRY,
-    COLUMN_IS_ERROR,
-    COLUMN_COUNT,
-};
-
-/* False: NULL. Every column but the id is an integer. */
-bool ps_batch_integer(const struct batch_row *row, int64_t day_start_ms, enum batch_column column,
-                      int64_t *ret);
+/* The columns of a day's events, in order. */
+#define PS_EVENT_COLUMNS "ts, id, path, shape, response_us, client_hash, user_agent"
 
 #endif

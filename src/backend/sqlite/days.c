@@ -29,8 +29,7 @@ void ps_sqlite_day_name(char to[9], int32_t day)
 static void close_day(struct day_table *t)
 {
     ps_words_close(&t->words);
-    sqlite3_finalize(t->insert_bulk);
-    sqlite3_finalize(t->insert_row);
+    sqlite3_finalize(t->insert);
     sqlite3_finalize(t->find_id);
     free(t);
 }
@@ -88,7 +87,7 @@ int ps_sqlite_load_days(struct sqlite_store *s, struct ps_err *e)
     if (s->days_loaded)
         return 0;
     ps_sqlite_forget_days(s);
-    int r = ps_db_prepare(&s->db, "SELECT day, has_foreign FROM days ORDER BY day", &q, e);
+    int r = ps_db_prepare(&s->db, "SELECT day, has_text_ids FROM days ORDER BY day", &q, e);
     if (r < 0)
         return r;
     int step;
@@ -98,7 +97,7 @@ int ps_sqlite_load_days(struct sqlite_store *s, struct ps_err *e)
             r = ps_fail(e, PS_ENOMEM, "sqlite: no memory for days");
             break;
         }
-        t->has_foreign = sqlite3_column_int(q, 1);
+        t->has_text_ids = sqlite3_column_int(q, 1);
     }
     if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "days");
@@ -113,17 +112,16 @@ static void put_arm(struct ps_buf *sql, const struct day_table *t)
 {
     char date[PS_DATE_LEN + 1];
     ps_time_format_date(date, t->day);
-    ps_buf_format(
-        sql,
-        "SELECT e.id AS id, p.word AS path, m.word AS method, e.status AS status,"
-        " e.response_us / 1000.0 AS response_time, CASE WHEN e.client_hash IS NOT NULL"
-        " THEN printf('%%016x', e.client_hash) END AS client_ip_hash, e.ts + %lld AS timestamp, "
-        "'%s' AS event_date, u.word AS user_agent,"
-        " c.word AS country, CASE WHEN e.status IS NULL THEN e.is_error ELSE e.status >= 400 END"
-        " AS is_error FROM events_%s e LEFT JOIN words_%s p ON p.id = e.path LEFT JOIN words_%s m"
-        " ON m.id = e.method LEFT JOIN words_%s u ON u.id = e.user_agent LEFT JOIN words_%s c ON"
-        " c.id = e.country",
-        (long long)t->day * PS_MS_PER_DAY, date, t->name, t->name, t->name, t->name, t->name);
+    ps_buf_format(sql,
+                  "SELECT " PS_EVENT_ID_SQL
+                  " AS id, p.word AS path, s.method AS method, s.status AS status,"
+                  " e.response_us / 1000.0 AS response_time, CASE WHEN e.client_hash IS NOT NULL"
+                  " THEN printf('%%016x', e.client_hash) END AS client_ip_hash, e.ts AS timestamp,"
+                  " '%s' AS event_date, u.word AS user_agent, s.country AS country,"
+                  " CASE WHEN s.status IS NULL THEN s.is_error ELSE s.status >= 400 END AS is_error"
+                  " FROM events_%s e LEFT JOIN words_%s p ON p.id = e.path LEFT JOIN shapes_%s s"
+                  " ON s.id = e.shape LEFT JOIN words_%s u ON u.id = e.user_agent",
+                  date, t->name, t->name, t->name, t->name);
 }
 
 static const char no_events[] =
@@ -193,13 +191,12 @@ int ps_sqlite_make_day(struct sqlite_store *s, int32_t day, struct day_table **r
     if (t == NULL)
         return ps_fail(e, PS_ENOMEM, "sqlite: no memory for a day");
     int r = ps_db_execf(&s->db, e,
-                        "CREATE TABLE words_%s(id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);"
-                        "CREATE TABLE events_%s(id TEXT NOT NULL PRIMARY KEY, ts INTEGER NOT NULL,"
-                        " path INTEGER NOT NULL, method INTEGER, status INTEGER, response_us"
-                        " INTEGER, client_hash INTEGER, user_agent INTEGER, country INTEGER,"
-                        " is_error INTEGER) WITHOUT ROWID;"
+                        PS_WORDS_TABLES
+                        "CREATE TABLE events_%s(ts INTEGER NOT NULL, id NOT NULL, path INTEGER NOT"
+                        " NULL, shape INTEGER NOT NULL, response_us INTEGER, client_hash INTEGER,"
+                        " user_agent INTEGER, PRIMARY KEY (ts, id)) WITHOUT ROWID;"
                         "INSERT INTO days(day) VALUES (%d)",
-                        t->name, t->name, (int)day);
+                        t->name, t->name, t->name, (int)day);
     if (r < 0)
         return r;
     s->view_is_stale = true;
@@ -210,18 +207,12 @@ int ps_sqlite_make_day(struct sqlite_store *s, int32_t day, struct day_table **r
 int ps_sqlite_open_day(struct sqlite_store *s, struct day_table *t, struct ps_err *e)
 {
     char sql[320];
-    if (t->insert_bulk != NULL)
+    if (t->insert != NULL)
         return 0;
     int r = ps_words_open(&t->words, &s->db, t->name, e);
     if (r == 0) {
-        sqlite3_snprintf(sizeof sql, sql,
-                         "INSERT OR IGNORE INTO events_%s(" PS_EVENT_COLUMNS
-                         ") VALUES (?,?,?,?,?,?,?,?,?,?)",
+        sqlite3_snprintf(sizeof sql, sql, "SELECT 1 FROM events_%s WHERE ts = ? AND id = ?",
                          t->name);
-        r = ps_db_prepare(&s->db, sql, &t->insert_row, e);
-    }
-    if (r == 0) {
-        sqlite3_snprintf(sizeof sql, sql, "SELECT 1 FROM events_%s WHERE id = ?", t->name);
         r = ps_db_prepare(&s->db, sql, &t->find_id, e);
     }
     if (r == 0) {
@@ -229,17 +220,17 @@ int ps_sqlite_open_day(struct sqlite_store *s, struct day_table *t, struct ps_er
                          "INSERT OR IGNORE INTO events_%s(" PS_EVENT_COLUMNS
                          ") SELECT " PS_EVENT_COLUMNS " FROM ps_batch",
                          t->name);
-        r = ps_db_prepare(&s->db, sql, &t->insert_bulk, e);
+        r = ps_db_prepare(&s->db, sql, &t->insert, e);
     }
     return r;
 }
 
-int ps_sqlite_mark_foreign(struct sqlite_store *s, struct day_table *t, struct ps_err *e)
+int ps_sqlite_mark_text_ids(struct sqlite_store *s, struct day_table *t, struct ps_err *e)
 {
-    if (t->has_foreign)
+    if (t->has_text_ids)
         return 0;
-    t->has_foreign = true;
-    return ps_db_execf(&s->db, e, "UPDATE days SET has_foreign = 1 WHERE day = %d", (int)t->day);
+    t->has_text_ids = true;
+    return ps_db_execf(&s->db, e, "UPDATE days SET has_text_ids = 1 WHERE day = %d", (int)t->day);
 }
 
 /* --- states --- */

@@ -1,6 +1,7 @@
 /* foreign.c - ids that do not begin with their event's timestamp, compared over all stored days.
  *
- * foreign_ids holds the XXH64 of each; the day's table has the last word. A hash that is neither
+ * foreign_ids holds the XXH64 of each and its event's time, which is where to look; the day's table
+ * has the last word. A hash that is neither
  * there nor earlier in the batch belongs to a new event, so nearly all go in bulk; the others are
  * looked at one by one, after the bulk, in queue order.
  *
@@ -13,16 +14,19 @@
 
 #include <stdlib.h>
 
-static int day_has_id(struct applying *a, int32_t day, struct ps_str id, bool *ret)
+/* Is an event with this id stored at this time? */
+static int has_event(struct applying *a, struct ps_str id, int64_t timestamp_ms, bool *ret)
 {
-    struct day_table *t = ps_sqlite_find_day(a->s, day);
+    struct day_table *t = ps_sqlite_find_day(a->s, ps_time_day(timestamp_ms));
+    struct event_key key = ps_event_key(id, timestamp_ms);
     *ret = false;
     if (t == NULL)
         return 0;
     int r = ps_sqlite_open_day(a->s, t, a->e);
     if (r < 0)
         return r;
-    ps_db_bind_str(t->find_id, 1, id);
+    sqlite3_bind_int64(t->find_id, 1, timestamp_ms);
+    ps_event_key_bind(t->find_id, 2, &key);
     int step = sqlite3_step(t->find_id);
     *ret = step == SQLITE_ROW;
     if (step != SQLITE_ROW && step != SQLITE_DONE)
@@ -31,55 +35,56 @@ static int day_has_id(struct applying *a, int32_t day, struct ps_str id, bool *r
     return r;
 }
 
-static int prepare_once(struct applying *a, sqlite3_stmt **statement, const char *sql)
+/* Calls fn with the time of each event whose foreign id has this hash, until it fails or says 1. */
+static int each_with_hash(struct applying *a, int64_t hash,
+                          int (*fn)(void *ctx, int64_t timestamp_ms), void *ctx)
 {
-    return *statement != NULL ? 0 : ps_db_prepare(&a->s->db, sql, statement, a->e);
-}
-
-static int foreign_day(struct applying *a, int64_t hash, bool *ret_known, int32_t *ret_day)
-{
-    int r = prepare_once(a, &a->s->find_foreign, "SELECT day FROM foreign_ids WHERE hash = ?");
+    int r = 0, step = SQLITE_DONE;
+    if (a->s->find_foreign == NULL)
+        r = ps_db_prepare(&a->s->db, "SELECT timestamp FROM foreign_ids WHERE hash = ?",
+                          &a->s->find_foreign, a->e);
     if (r < 0)
         return r;
     sqlite3_stmt *q = a->s->find_foreign;
     sqlite3_bind_int64(q, 1, hash);
-    int step = sqlite3_step(q);
-    *ret_known = step == SQLITE_ROW;
-    if (*ret_known)
-        *ret_day = sqlite3_column_int(q, 0);
-    else if (step != SQLITE_DONE)
+    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
+        r = fn(ctx, sqlite3_column_int64(q, 0));
+    if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&a->s->db, a->e, "foreign_ids");
     sqlite3_reset(q);
     return r;
 }
 
-static int put_hash(struct applying *a, int64_t hash, int32_t day)
+static int say_known(void *ctx, int64_t timestamp_ms)
 {
-    int r = prepare_once(a, &a->s->put_foreign, "INSERT OR REPLACE INTO foreign_ids VALUES (?, ?)");
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(a->s->put_foreign, 1, hash);
-    sqlite3_bind_int(a->s->put_foreign, 2, day);
-    return ps_db_run(&a->s->db, a->s->put_foreign, a->e);
+    (void)ctx;
+    (void)timestamp_ms;
+    return 1;
+}
+
+struct id_search {
+    struct applying *a;
+    struct ps_str id;
+};
+
+static int has_same_id(void *ctx, int64_t timestamp_ms)
+{
+    struct id_search *search = ctx;
+    bool found;
+    int r = has_event(search->a, search->id, timestamp_ms, &found);
+    return r < 0 ? r : found;
 }
 
 /* Is an event with this id stored, on any day? `hash` is the id's. */
 static int is_stored(struct applying *a, struct ps_str id, int64_t hash, bool *ret)
 {
-    bool known;
-    int32_t day;
-    int r = foreign_day(a, hash, &known, &day);
-    *ret = false;
-    if (r == 0 && known) {
-        r = day_has_id(a, day, id, ret);
-        /* Another id with this hash, or the day is gone: rare enough to look everywhere. */
-        for (size_t i = 0; r == 0 && !*ret && i < a->s->day_count; i++)
-            r = day_has_id(a, a->s->days[i]->day, id, ret);
-    }
+    struct id_search search = {a, id};
+    int r = each_with_hash(a, hash, has_same_id, &search);
     int64_t leading_ms = ps_id_leading_ms(id);
-    if (r == 0 && !*ret && leading_ms != PS_ABSENT)
-        r = day_has_id(a, ps_time_day(leading_ms), id, ret);
-    return r;
+    *ret = r == 1;
+    if (r == 0 && leading_ms != PS_ABSENT)
+        r = has_event(a, id, leading_ms, ret);
+    return r < 0 ? r : 0;
 }
 
 int ps_sqlite_insert_foreign(struct applying *a, size_t index)
@@ -95,9 +100,7 @@ int ps_sqlite_insert_foreign(struct applying *a, size_t index)
     if (r == 0)
         r = ps_sqlite_insert_row(a, t, index);
     if (r == 0)
-        r = put_hash(a, hash, t->day);
-    if (r == 0)
-        r = ps_sqlite_mark_foreign(a->s, t, a->e);
+        r = ps_sqlite_note_foreign(a, hash, a->batch->events[index].timestamp_ms);
     if (r == 0 && ps_id_leading_ms(id) != PS_ABSENT && !a->s->misdated) {
         r = ps_db_exec(&a->s->db, "INSERT OR REPLACE INTO meta VALUES ('misdated', 1)", a->e);
         a->s->misdated = true;
@@ -152,12 +155,10 @@ static int plan_events(struct applying *a, struct hash_set *set, struct foreign_
         if (a->outcomes[i] != PS_OUTCOME_DUPLICATE || ps_event_id_is_dated(event))
             continue;
         int64_t hash = (int64_t)ps_hash64(event->id.ptr, event->id.len, 0);
-        bool known = false;
-        int32_t day;
-        int r = add_hash(set, hash) ? foreign_day(a, hash, &known, &day) : 1;
+        int r = add_hash(set, hash) ? each_with_hash(a, hash, say_known, NULL) : 1;
         if (r < 0)
             return r;
-        if (r == 1 || known)
+        if (r == 1)
             continue;
         plan->fresh[plan->fresh_count++] = (struct foreign){hash, (uint32_t)i};
         plan->in_bulk[i] = true;
@@ -191,16 +192,13 @@ static int compare_hashes(const void *x, const void *y)
     return a->hash < b->hash ? -1 : a->hash > b->hash;
 }
 
-int ps_sqlite_note_foreign(struct applying *a, const struct foreign_plan *plan)
+int ps_sqlite_note_plan(struct applying *a, const struct foreign_plan *plan)
 {
     int r = 0;
     qsort(plan->fresh, plan->fresh_count, sizeof *plan->fresh, compare_hashes);
     for (size_t i = 0; r == 0 && i < plan->fresh_count; i++) {
-        int32_t day = ps_time_day(a->batch->events[plan->fresh[i].index].timestamp_ms);
-        struct day_table *t = ps_sqlite_find_day(a->s, day);
-        r = put_hash(a, plan->fresh[i].hash, day);
-        if (r == 0)
-            r = ps_sqlite_mark_foreign(a->s, t, a->e);
+        const struct foreign *f = &plan->fresh[i];
+        r = ps_sqlite_note_foreign(a, f->hash, a->batch->events[f->index].timestamp_ms);
     }
     return r;
 }

@@ -11,25 +11,24 @@ int ps_sqlite_fill_row(struct applying *a, struct day_table *t, size_t index, st
 {
     const struct ps_event *event = &a->batch->events[index];
     struct db *db = &a->s->db;
-    *row = (struct batch_row){.event = event, .outcome = &a->outcomes[index]};
-    int r = ps_words_number(&t->words, db, event->path, &row->path, a->e);
+    *row = (struct batch_row){.event = event,
+                              .key = ps_event_key(event->id, event->timestamp_ms),
+                              .outcome = &a->outcomes[index]};
+    int r = row->key.is_number ? 0 : ps_sqlite_mark_text_ids(a->s, t, a->e);
     if (r == 0)
-        r = ps_words_number(&t->words, db, event->method, &row->method, a->e);
+        r = ps_words_text(&t->words, db, event->path, &row->path, a->e);
     if (r == 0)
-        r = ps_words_number(&t->words, db, event->user_agent, &row->user_agent, a->e);
+        r = ps_words_text(&t->words, db, event->user_agent, &row->user_agent, a->e);
     if (r == 0)
-        r = ps_words_number(&t->words, db, event->country, &row->country, a->e);
+        r = ps_words_shape(&t->words, db, event, &row->shape, a->e);
     return r;
 }
 
-int ps_sqlite_insert_bulk(struct applying *a, struct day_table *t, size_t count)
+int ps_sqlite_insert_rows(struct applying *a, struct day_table *t, size_t count)
 {
     struct batch_source *source = &a->s->source;
-    *source = (struct batch_source){.rows = a->s->rows,
-                                    .count = count,
-                                    .marking = true,
-                                    .day_start_ms = (int64_t)t->day * PS_MS_PER_DAY};
-    int r = ps_db_run(&a->s->db, t->insert_bulk, a->e);
+    *source = (struct batch_source){.rows = a->s->rows, .count = count, .marking = true};
+    int r = ps_db_run(&a->s->db, t->insert, a->e);
     source->marking = false;
     if (r == 0 && (int64_t)source->marked != sqlite3_changes64(a->s->db.handle))
         r = ps_fail(a->e, PS_EIO, "sqlite: %zu rows marked, %lld inserted", source->marked,
@@ -39,21 +38,8 @@ int ps_sqlite_insert_bulk(struct applying *a, struct day_table *t, size_t count)
 
 int ps_sqlite_insert_row(struct applying *a, struct day_table *t, size_t index)
 {
-    struct batch_row row;
-    int64_t value;
-    int r = ps_sqlite_fill_row(a, t, index, &row);
-    if (r < 0)
-        return r;
-    ps_db_bind_str(t->insert_row, 1, row.event->id);
-    for (int i = COLUMN_TS; i < COLUMN_COUNT; i++)
-        if (ps_batch_integer(&row, (int64_t)t->day * PS_MS_PER_DAY, (enum batch_column)i, &value))
-            sqlite3_bind_int64(t->insert_row, i + 1, value);
-        else
-            sqlite3_bind_null(t->insert_row, i + 1);
-    r = ps_db_run(&a->s->db, t->insert_row, a->e);
-    if (r == 0 && sqlite3_changes(a->s->db.handle) == 1)
-        *row.outcome = PS_OUTCOME_NEW;
-    return r;
+    int r = ps_sqlite_fill_row(a, t, index, &a->s->rows[0]);
+    return r < 0 ? r : ps_sqlite_insert_rows(a, t, 1);
 }
 
 int ps_sqlite_day_to_write(struct applying *a, size_t index, struct day_table **ret)
@@ -68,15 +54,17 @@ int ps_sqlite_day_to_write(struct applying *a, size_t index, struct day_table **
     return r;
 }
 
-/* Its day said that it counted there, whatever other days hold by now. */
-static int put_foreign(struct applying *a, struct day_table *t, size_t index)
+int ps_sqlite_note_foreign(struct applying *a, int64_t hash, int64_t timestamp_ms)
 {
-    struct ps_str id = a->batch->events[index].id;
-    int r = ps_sqlite_insert_row(a, t, index);
-    if (r == 0)
-        r = ps_db_execf(&a->s->db, a->e, "INSERT OR IGNORE INTO foreign_ids VALUES (%lld, %d)",
-                        (long long)ps_hash64(id.ptr, id.len, 0), (int)t->day);
-    return r < 0 ? r : ps_sqlite_mark_foreign(a->s, t, a->e);
+    int r = a->s->put_foreign != NULL
+                ? 0
+                : ps_db_prepare(&a->s->db, "INSERT OR IGNORE INTO foreign_ids VALUES (?, ?)",
+                                &a->s->put_foreign, a->e);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(a->s->put_foreign, 1, hash);
+    sqlite3_bind_int64(a->s->put_foreign, 2, timestamp_ms);
+    return ps_db_run(&a->s->db, a->s->put_foreign, a->e);
 }
 
 int ps_sqlite_put_events(struct sqlite_store *s, int32_t day, const struct ps_event *events,
@@ -85,7 +73,6 @@ int ps_sqlite_put_events(struct sqlite_store *s, int32_t day, const struct ps_ev
     struct ps_batch batch = {.events = events, .count = count};
     struct applying a = {.s = s, .batch = &batch, .e = e};
     struct day_table *t = NULL;
-    size_t n = 0;
     int r = 0;
     a.outcomes = calloc(count + 1, 1);
     if (a.outcomes == NULL)
@@ -93,13 +80,15 @@ int ps_sqlite_put_events(struct sqlite_store *s, int32_t day, const struct ps_ev
     for (size_t i = 0; r == 0 && i < count; i++) {
         PS_ASSERT(ps_time_day(events[i].timestamp_ms) == day);
         r = ps_sqlite_day_to_write(&a, i, &t);
-        if (r == 0 && ps_event_id_is_dated(&events[i]))
-            r = ps_sqlite_fill_row(&a, t, i, &s->rows[n++]);
-        else if (r == 0)
-            r = put_foreign(&a, t, i);
+        if (r == 0)
+            r = ps_sqlite_fill_row(&a, t, i, &s->rows[i]);
+        if (r == 0 && !ps_event_id_is_dated(&events[i]))
+            r = ps_sqlite_note_foreign(&a,
+                                       (int64_t)ps_hash64(events[i].id.ptr, events[i].id.len, 0),
+                                       events[i].timestamp_ms);
     }
-    if (r == 0 && n > 0)
-        r = ps_sqlite_insert_bulk(&a, t, n);
+    if (r == 0 && count > 0)
+        r = ps_sqlite_insert_rows(&a, t, count);
     free(a.outcomes);
     return r;
 }

@@ -123,16 +123,18 @@ static int drop_day(struct sqlite_store *s, int32_t day, struct ps_err *e)
 {
     char name[9], date[PS_DATE_LEN + 1];
     struct day_table *t = ps_sqlite_find_day(s, day);
-    bool has_foreign = t != NULL && t->has_foreign;
+    bool has_foreign = t != NULL && t->has_text_ids; /* perhaps */
     ps_sqlite_day_name(name, day);
     ps_time_format_date(date, day);
     int r = ps_db_execf(&s->db, e,
                         "DROP TABLE IF EXISTS events_%s; DROP TABLE IF EXISTS words_%s;"
-                        "DELETE FROM days WHERE day = %d;"
+                        "DROP TABLE IF EXISTS shapes_%s; DELETE FROM days WHERE day = %d;"
                         "UPDATE archive_metadata SET status = 'cleaned' WHERE date = '%s'",
-                        name, name, (int)day, date);
+                        name, name, name, (int)day, date);
     if (r == 0 && has_foreign)
-        r = ps_db_execf(&s->db, e, "DELETE FROM foreign_ids WHERE day = %d", (int)day);
+        r = ps_db_execf(&s->db, e,
+                        "DELETE FROM foreign_ids WHERE timestamp >= %lld AND timestamp < %lld",
+                        (long long)day * PS_MS_PER_DAY, (long long)(day + 1) * PS_MS_PER_DAY);
     ps_sqlite_forget_days(s);
     if (r == 0)
         r = ps_sqlite_load_days(s, e);

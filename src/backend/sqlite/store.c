@@ -11,6 +11,7 @@
 #include "base/time.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const migrations[] = {
 #include "migrations.inc"
@@ -115,39 +116,41 @@ static int64_t column_or_absent(sqlite3_stmt *q, int column)
                                                          : sqlite3_column_int64(q, column);
 }
 
-static int hand_on(sqlite3_stmt *q, int32_t day, ps_event_fn *fn, void *ctx)
+static int hand_on(sqlite3_stmt *q, ps_event_fn *fn, void *ctx)
 {
+    char id[PS_MADE_ID_BYTES];
     struct ps_event event = {
-        .id = ps_db_column_str(q, 0),
-        .timestamp_ms = (int64_t)day * PS_MS_PER_DAY + sqlite3_column_int64(q, 1),
+        .timestamp_ms = sqlite3_column_int64(q, 0),
         .path = ps_db_column_str(q, 2),
         .method = ps_db_column_str(q, 3),
         .status = (int32_t)column_or_absent(q, 4),
-        .response_us = column_or_absent(q, 5),
-        .client_hash = (uint64_t)sqlite3_column_int64(q, 6),
-        .has_client = sqlite3_column_type(q, 6) != SQLITE_NULL,
-        .user_agent = ps_db_column_str(q, 7),
-        .country = ps_db_column_str(q, 8),
-        .is_error = (int8_t)column_or_absent(q, 9),
+        .country = ps_db_column_str(q, 5),
+        .is_error = (int8_t)column_or_absent(q, 6),
+        .response_us = column_or_absent(q, 7),
+        .client_hash = (uint64_t)sqlite3_column_int64(q, 8),
+        .has_client = sqlite3_column_type(q, 8) != SQLITE_NULL,
+        .user_agent = ps_db_column_str(q, 9),
     };
+    event.id = sqlite3_column_type(q, 1) == SQLITE_INTEGER
+                   ? ps_event_key_id(sqlite3_column_int64(q, 1), event.timestamp_ms, id)
+                   : ps_db_column_str(q, 1);
     if (event.status != PS_ABSENT)
         event.is_error = event.status >= 400;
     return fn(ctx, &event);
 }
 
-/* Dated ids begin with the 13 digits of their time, so a day that has no others is in time order by
- * its primary key. */
-static int day_kind(struct sqlite_store *s, int32_t day, bool *ret_stored, bool *ret_foreign,
+/* A day whose ids are all numbers is in order by its primary key. */
+static int day_kind(struct sqlite_store *s, int32_t day, bool *ret_stored, bool *ret_text_ids,
                     struct ps_err *e)
 {
     sqlite3_stmt *q;
-    int r = ps_db_prepare(&s->db, "SELECT has_foreign FROM days WHERE day = ?", &q, e);
+    int r = ps_db_prepare(&s->db, "SELECT has_text_ids FROM days WHERE day = ?", &q, e);
     if (r < 0)
         return r;
     sqlite3_bind_int(q, 1, day);
     int step = sqlite3_step(q);
     *ret_stored = step == SQLITE_ROW;
-    *ret_foreign = *ret_stored && sqlite3_column_int(q, 0);
+    *ret_text_ids = *ret_stored && sqlite3_column_int(q, 0);
     if (step != SQLITE_ROW && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "days");
     sqlite3_finalize(q);
@@ -158,27 +161,28 @@ int ps_sqlite_events(struct ps_store *store, int32_t day, enum ps_event_order or
                      ps_event_fn *fn, void *ctx, struct ps_err *e)
 {
     struct sqlite_store *s = sqlite_of(store);
-    bool stored, foreign;
+    bool stored, text_ids;
     sqlite3_stmt *q;
-    char sql[512], name[9];
-    int r = day_kind(s, day, &stored, &foreign, e);
+    char sql[640], name[9];
+    int r = day_kind(s, day, &stored, &text_ids, e);
     if (r < 0 || !stored)
         return r;
     ps_sqlite_day_name(name, day);
-    /* Times before 2001-09-09 have twelve digits: there the id's order is not the time's. */
-    bool sort = order == PS_ORDER_TIME && (foreign || day < 11574);
     sqlite3_snprintf(sizeof sql, sql,
-                     "SELECT e.id, e.ts, p.word, m.word, e.status, e.response_us, e.client_hash,"
-                     " u.word, c.word, e.is_error FROM events_%s e LEFT JOIN words_%s p ON p.id ="
-                     " e.path LEFT JOIN words_%s m ON m.id = e.method LEFT JOIN words_%s u ON u.id"
-                     " = e.user_agent LEFT JOIN words_%s c ON c.id = e.country ORDER BY %s",
-                     name, name, name, name, name, sort ? "e.ts, e.id" : "e.id");
+                     "SELECT e.ts, e.id, p.word, s.method, s.status, s.country, s.is_error,"
+                     " e.response_us, e.client_hash, u.word FROM events_%s e LEFT JOIN words_%s p"
+                     " ON p.id = e.path LEFT JOIN shapes_%s s ON s.id = e.shape LEFT JOIN words_%s"
+                     " u ON u.id = e.user_agent ORDER BY e.ts, ",
+                     name, name, name, name);
+    size_t n = strlen(sql);
+    bool by_text = order == PS_ORDER_TIME && text_ids;
+    sqlite3_snprintf((int)(sizeof sql - n), sql + n, by_text ? PS_EVENT_ID_SQL : "e.id");
     r = ps_db_prepare(&s->db, sql, &q, e);
     if (r < 0)
         return r;
     int step = SQLITE_DONE;
     while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
-        r = hand_on(q, day, fn, ctx);
+        r = hand_on(q, fn, ctx);
     if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "events");
     sqlite3_finalize(q);

@@ -11,9 +11,9 @@
 struct day_table {
     int32_t day;
     char name[9]; /* YYYYMMDD */
-    bool has_foreign;
+    bool has_text_ids;
     struct words words;
-    sqlite3_stmt *insert_bulk, *insert_row, *find_id;
+    sqlite3_stmt *insert, *find_id;
 };
 
 struct sqlite_store {
@@ -48,7 +48,8 @@ int ps_sqlite_make_day(struct sqlite_store *s, int32_t day, struct day_table **r
                        struct ps_err *e);
 /* Prepares the statements of a day that is to be written. */
 int ps_sqlite_open_day(struct sqlite_store *s, struct day_table *day, struct ps_err *e);
-int ps_sqlite_mark_foreign(struct sqlite_store *s, struct day_table *day, struct ps_err *e);
+/* Remembers that not all ids of the day are numbers. */
+int ps_sqlite_mark_text_ids(struct sqlite_store *s, struct day_table *day, struct ps_err *e);
 enum ps_day_state ps_sqlite_state_of(struct ps_str name);
 /* Sealed (archived or on its way): takes no events. */
 int ps_sqlite_day_is_sealed(struct sqlite_store *s, int32_t day, bool *ret, struct ps_err *e);
