@@ -5,20 +5,14 @@
 
 #include "core/event.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    FULL_WAIT_MS = 50,
-    IMPORT_FLUSH_MS = 30000,
-    BODY_EVENTS_MAX = 5000,
-    BODY_BYTES_MAX = 8 * 1024 * 1024
-};
+enum { FULL_WAIT_MS = 50, BODY_EVENTS_MAX = 5000, BODY_BYTES_MAX = 8 * 1024 * 1024 };
 
 struct ps_sink {
-    struct ps_outbox boxes[2];
+    struct ps_outbox boxes[2], refused[2]; /* a box being taken and what came back of it */
     int filling;
 
     struct ps_engine *engine; /* or */
@@ -26,13 +20,7 @@ struct ps_sink {
     uint8_t secret[PS_SECRET_BYTES];
     struct ps_buf body, answer;
 
-    uint64_t fresh, duplicates, refused; /* the engine's counters when the import began */
-
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool sent, answered; /* the other box is on its way; the committer has answered */
-    int code;
-    char text[PS_ERR_TEXT_MAX];
+    uint64_t fresh, duplicates, buried; /* the engine's counters when the import began */
 };
 
 static uint64_t count_refused(const struct ps_aggregator_counters *k)
@@ -42,7 +30,6 @@ static uint64_t count_refused(const struct ps_aggregator_counters *k)
 
 static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
 {
-    c->config.flush_interval = IMPORT_FLUSH_MS; /* nobody reads meanwhile */
     int r = ps_engine_open(&s->engine, &c->config, e);
     if (r == 0) /* what an earlier run left in the queue is not this import's */
         r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
@@ -51,7 +38,7 @@ static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
     const struct ps_aggregator_counters *k = ps_aggregator_counters(s->engine->aggregator);
     s->fresh = k->fresh;
     s->duplicates = k->duplicates;
-    s->refused = count_refused(k);
+    s->buried = count_refused(k);
     memcpy(s->secret, s->engine->secret, sizeof s->secret);
     return 0;
 }
@@ -70,12 +57,12 @@ int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
     struct ps_sink *s = calloc(1, sizeof *s);
     if (s == NULL)
         return ps_fail(e, PS_ENOMEM, "no memory");
-    ps_outbox_init(&s->boxes[0], PS_SINK_OUTBOX_BYTES);
-    ps_outbox_init(&s->boxes[1], PS_SINK_OUTBOX_BYTES);
+    for (int i = 0; i < 2; i++) {
+        ps_outbox_init(&s->boxes[i], PS_SINK_OUTBOX_BYTES);
+        ps_outbox_init(&s->refused[i], PS_SINK_OUTBOX_BYTES);
+    }
     ps_buf_init(&s->body, 2 * BODY_BYTES_MAX);
     ps_buf_init(&s->answer, PS_OUTPUT_MAX);
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->changed, NULL);
     int r = ps_datadir_init(&dir, c->config.data_dir, e);
     if (r == 0)
         r = ps_datadir_holder(&dir, holder, e);
@@ -103,60 +90,27 @@ struct ps_outbox *ps_sink_outbox(struct ps_sink *s)
 
 /* --- to the engine --- */
 
-static void take_answer(void *ctx, int code, const char *text)
+/* What the store refuses goes through the queue, where it becomes dead letters. */
+static int send_refused(struct ps_sink *s, struct ps_err *e)
 {
-    struct ps_sink *s = ctx;
-    pthread_mutex_lock(&s->lock);
-    s->answered = true;
-    s->code = code;
-    snprintf(s->text, sizeof s->text, "%s", text != NULL ? text : "");
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-}
-
-static int submit(struct ps_sink *s, const struct ps_outbox *box, struct ps_err *e)
-{
-    s->answered = false;
-    for (;;) {
-        int r = ps_commit_submit(s->engine->commit, box, take_answer, s, e);
-        if (r != PS_EFULL)
-            return r;
-        ps_clock_sleep_ms(s->engine->clock, FULL_WAIT_MS);
-    }
-}
-
-/* Until the box that is on its way is durable. */
-static int await(struct ps_sink *s, struct ps_err *e)
-{
-    int r = 0;
-    while (s->sent && r == 0) {
-        pthread_mutex_lock(&s->lock);
-        while (!s->answered)
-            pthread_cond_wait(&s->changed, &s->lock);
-        int code = s->code;
-        pthread_mutex_unlock(&s->lock);
-        s->sent = code == PS_EFULL;
-        if (code == PS_EFULL) {
+    int r = ps_aggregator_feed(s->engine->aggregator, NULL, NULL, e); /* it then reads the queue */
+    for (int i = 0; r == 0 && i < 2; i++) {
+        while ((r = ps_commit_wait(s->engine->commit, &s->refused[i], e)) == PS_EFULL)
             ps_clock_sleep_ms(s->engine->clock, FULL_WAIT_MS);
-            r = submit(s, &s->boxes[!s->filling], e);
-        } else if (code < 0) {
-            r = ps_fail(e, code, "%s", s->text);
-        }
+        ps_outbox_clear(&s->refused[i]);
     }
     return r;
 }
 
 static int send_here(struct ps_sink *s, struct ps_err *e)
 {
-    int r = await(s, e);
-    if (r == 0)
-        r = submit(s, &s->boxes[s->filling], e);
+    int here = s->filling;
+    int r = ps_aggregator_feed(s->engine->aggregator, &s->boxes[here], &s->refused[here], e);
     if (r < 0)
         return r;
-    s->sent = true;
-    s->filling = !s->filling;
+    s->filling = !here; /* and that one has been taken */
     ps_outbox_clear(&s->boxes[s->filling]);
-    return 0;
+    return s->refused[s->filling].count > 0 ? send_refused(s, e) : 0;
 }
 
 /* --- to the daemon --- */
@@ -254,7 +208,7 @@ int ps_sink_finish(struct ps_sink *s, bool *ret_known, uint64_t *ret_fresh,
     *ret_fresh = *ret_duplicates = *ret_refused = 0;
     if (r < 0 || s->engine == NULL)
         return r;
-    r = await(s, e);
+    r = send_refused(s, e);
     if (r == 0)
         r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
     if (r < 0)
@@ -263,7 +217,7 @@ int ps_sink_finish(struct ps_sink *s, bool *ret_known, uint64_t *ret_fresh,
     *ret_known = true;
     *ret_fresh = k->fresh - s->fresh;
     *ret_duplicates = k->duplicates - s->duplicates;
-    *ret_refused = count_refused(k) - s->refused;
+    *ret_refused = count_refused(k) - s->buried;
     return 0;
 }
 
@@ -273,13 +227,13 @@ int ps_sink_close(struct ps_sink *s, struct ps_err *e)
         return 0;
     int r = s->engine != NULL ? ps_engine_close(s->engine, e) : 0;
     ps_client_close(s->client);
-    ps_outbox_done(&s->boxes[0]);
-    ps_outbox_done(&s->boxes[1]);
+    for (int i = 0; i < 2; i++) {
+        ps_outbox_done(&s->boxes[i]);
+        ps_outbox_done(&s->refused[i]);
+    }
     ps_buf_done(&s->body);
     ps_buf_done(&s->answer);
     explicit_bzero(s->secret, sizeof s->secret);
-    pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->changed);
     free(s);
     return r;
 }

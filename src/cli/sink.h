@@ -1,7 +1,8 @@
 /* sink.h - where `import` brings events: an engine of its own, or the daemon that has the lock.
  *
- * Two outboxes take turns: one is filled while the other becomes durable, and what the queue has no
- * room for is offered again until it has.
+ * The file can be read again, so it is its own queue: an engine takes the events as they are, and
+ * they are durable with their statistics when `finish` returns (docs/decisions/0007). Two outboxes
+ * take turns: one is filled while the other is stored.
  *
  * SPDX-License-Identifier: MIT
  */

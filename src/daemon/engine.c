@@ -50,6 +50,7 @@ static void tell_opened(struct ps_engine *g, struct ps_aggregator *aggregator, i
 
 static void *consume(void *ctx)
 {
+    pthread_setname_np(pthread_self(), "consumer"); /* for top and perf */
     struct ps_engine *g = ctx;
     struct ps_store *store = NULL;
     struct ps_aggregator *aggregator = NULL;

@@ -1,4 +1,4 @@
-/* aggregator.c - see aggregator.h.
+/* aggregator.c - the steps; see aggregator.h.
  *
  * Memory after a step: the cache holds exactly the statistics of all events applied so far, or the
  * cache is cleared and `recovered` is false. A failure between apply and count can therefore never
@@ -6,47 +6,16 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "flow/aggregator.h"
+#include "flow/aggregator_inner.h"
 
 #include "base/check.h"
-#include "flow/cache.h"
 #include "flow/deliver.h"
 #include "flow/pending.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-enum {
-    IDLE_WAIT_MS = 200,
-    FLUSH_SHARE = 10,          /* a flush may take one part in so many of the time */
-    REDO_EVENTS_MAX = 1 << 20, /* flush at the latest after so many: bounds recovery */
-    RETRY_AFTER_MS = 1000,     /* after a failed flush or recovery */
-    SMALL_BATCH_EVENTS = 1000, /* after a smaller one, let some more arrive: */
-    GATHER_MS = 5,             /* a transaction costs the same for one event as for a hundred */
-};
-
-struct ps_aggregator {
-    struct ps_aggregator_config config;
-    struct ps_cache *cache;
-    struct ps_records records;
-    struct ps_event *events;
-    bool *decodes;
-    uint32_t *order;
-    struct ps_sort_key *sort_scratch;
-    uint8_t *outcomes;
-    uint64_t position;  /* the store's */
-    uint64_t unsettled; /* events applied since the last flush */
-    uint64_t watermark;
-    bool recovered;
-    int64_t flushed_us, flush_cost_us, heartbeat_us;
-    struct ps_aggregator_counters counters;
-    pthread_mutex_t lock;
-    pthread_cond_t woken;
-    bool awake;
-    _Atomic bool stopping;
-};
+/* Flush at the latest after so many: bounds recovery, and the log of a transaction. */
+enum { UNSETTLED_EVENTS_MAX = 1 << 20 };
 
 static int count_pending(void *ctx, const struct ps_event *event)
 {
@@ -103,6 +72,7 @@ int ps_aggregator_open(struct ps_aggregator **ret, const struct ps_aggregator_co
     ps_records_init(&a->records);
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->woken, NULL);
+    pthread_cond_init(&a->feed.answered, NULL);
     a->flushed_us = ps_clock_monotonic_us(config->clock);
     a->heartbeat_us = a->flushed_us - PS_HEARTBEAT_EVERY_MS * 1000;
     int r = allocate(a);
@@ -134,6 +104,7 @@ void ps_aggregator_close(struct ps_aggregator *a)
     free(a->outcomes);
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->woken);
+    pthread_cond_destroy(&a->feed.answered);
     free(a);
 }
 
@@ -142,9 +113,10 @@ const struct ps_aggregator_counters *ps_aggregator_counters(const struct ps_aggr
     return &a->counters;
 }
 
-static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
+/* The first `count` of `events`, on their way. */
+static struct ps_delivery delivery_of(struct ps_aggregator *a, size_t count)
 {
-    struct ps_delivery d = {
+    return (struct ps_delivery){
         .store = a->config.store,
         .queue = a->config.queue,
         .clock = a->config.clock,
@@ -153,23 +125,28 @@ static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
         .partition = a->config.partition,
         .max_retries = a->config.max_retries,
         .jitter = a->position ^ UINT64_C(0x9e3779b97f4a7c15),
-        .records = a->records.items,
         .events = a->events,
         .decodes = a->decodes,
         .order = a->order,
         .sort_scratch = a->sort_scratch,
         .outcomes = a->outcomes,
-        .count = a->records.count,
-        .next_position = a->records.next_position,
+        .count = count,
     };
+}
+
+static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
+{
+    struct ps_delivery d = delivery_of(a, a->records.count);
+    d.records = a->records.items;
+    d.next_position = a->records.next_position;
     for (size_t i = 0; i < d.count; i++)
         a->decodes[i] = ps_event_decode(d.records[i].bytes, d.records[i].len, &a->events[i]) == 0;
     return ps_deliver(&d, e);
 }
 
-static int count_batch(struct ps_aggregator *a, struct ps_err *e)
+static int count_batch(struct ps_aggregator *a, size_t count, struct ps_err *e)
 {
-    for (size_t i = 0; i < a->records.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (!a->decodes[i] || a->outcomes[i] != PS_OUTCOME_NEW)
             continue;
         int r = ps_cache_count(a->cache, &a->events[i], e);
@@ -180,8 +157,16 @@ static int count_batch(struct ps_aggregator *a, struct ps_err *e)
     return 0;
 }
 
+static int flush_when_full(struct ps_aggregator *a, struct ps_err *e)
+{
+    return ps_cache_is_full(a->cache) || a->unsettled >= UNSETTLED_EVENTS_MAX
+               ? ps_aggregator_flush(a, e)
+               : 0;
+}
+
 int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e)
 {
+    PS_ASSERT(!a->transacting);
     int r = a->recovered ? 0 : recover(a, e);
     if (r == 0)
         r = ps_queue_read(a->config.queue, a->position, a->config.batch_events, &a->records, e);
@@ -192,18 +177,100 @@ int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e)
     a->recovered = false; /* until the batch is applied and counted */
     r = deliver_batch(a, e);
     if (r == 0)
-        r = count_batch(a, e);
+        r = count_batch(a, a->records.count, e);
     if (r < 0)
         return r;
     a->recovered = true;
     a->position = a->records.next_position;
     a->counters.position = a->position;
-    if (ps_cache_is_full(a->cache) || a->unsettled >= REDO_EVENTS_MAX) {
-        r = ps_aggregator_flush(a, e);
-        if (r < 0)
-            return r;
+    r = flush_when_full(a, e);
+    return r < 0 ? r : (int)a->records.count;
+}
+
+/* --- events that come from no queue --- */
+
+/* The store waits a while for its turn by itself. */
+static int begin(struct ps_aggregator *a, struct ps_err *e)
+{
+    int r = a->transacting ? 0 : ps_store_begin(a->config.store, e);
+    for (unsigned i = 0; r == PS_EBUSY && i < a->config.max_retries && !a->stopping; i++)
+        r = ps_store_begin(a->config.store, e);
+    a->transacting = r == 0;
+    return r;
+}
+
+static struct ps_str record_of(const struct ps_outbox *o, size_t i)
+{
+    size_t from = i == 0 ? 0 : o->ends[i - 1];
+    return (struct ps_str){o->bytes.ptr + from, o->ends[i] - from};
+}
+
+static int keep_refused(struct ps_aggregator *a, const struct ps_outbox *events, size_t from,
+                        size_t count, struct ps_outbox *refused, struct ps_err *e)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        struct ps_str record = record_of(events, from + i);
+        if (a->outcomes[i] != PS_OUTCOME_NEW && a->outcomes[i] != PS_OUTCOME_DUPLICATE)
+            r = ps_outbox_record(refused, (const uint8_t *)record.ptr, record.len);
     }
-    return (int)a->records.count;
+    return r < 0 ? ps_fail(e, r, "aggregator: no memory for what is refused") : 0;
+}
+
+static int take_some(struct ps_aggregator *a, const struct ps_outbox *events, size_t from,
+                     size_t count, struct ps_outbox *refused, struct ps_err *e)
+{
+    struct ps_delivery d = delivery_of(a, count);
+    for (size_t i = 0; i < count; i++) {
+        struct ps_str record = record_of(events, from + i);
+        a->decodes[i] = true;
+        if (ps_event_decode((const uint8_t *)record.ptr, record.len, &a->events[i]) < 0)
+            return ps_fail(e, PS_EINVAL, "aggregator: this is not an encoded event");
+    }
+    int r = ps_deliver_direct(&d, e);
+    if (r == 0)
+        r = count_batch(a, count, e);
+    return r < 0 ? r : keep_refused(a, events, from, count, refused, e);
+}
+
+/* Nothing that was taken since the last flush stays, in the store and in memory. */
+static void give_up(struct ps_aggregator *a)
+{
+    ps_store_rollback(a->config.store);
+    a->transacting = a->recovered = false;
+}
+
+int ps_aggregator_take(struct ps_aggregator *a, const struct ps_outbox *events,
+                       struct ps_outbox *refused, struct ps_err *e)
+{
+    size_t most = a->config.batch_events;
+    int r = a->recovered ? 0 : recover(a, e);
+    if (r == 0)
+        r = begin(a, e);
+    if (r < 0)
+        return r;
+    for (size_t from = 0; r == 0 && from < events->count; from += most) {
+        size_t left = events->count - from;
+        r = take_some(a, events, from, left < most ? left : most, refused, e);
+    }
+    if (r < 0)
+        give_up(a);
+    return r < 0 ? r : flush_when_full(a, e);
+}
+
+/* --- the statistics --- */
+
+/* Commits what was taken, with the statistics that were just settled, unless that failed. */
+static int end_transaction(struct ps_aggregator *a, int outcome, struct ps_err *e)
+{
+    if (outcome < 0) {
+        give_up(a);
+        return outcome;
+    }
+    a->transacting = false;
+    int r = ps_store_commit(a->config.store, e);
+    a->recovered = r == 0;
+    return r;
 }
 
 int ps_aggregator_flush(struct ps_aggregator *a, struct ps_err *e)
@@ -211,9 +278,11 @@ int ps_aggregator_flush(struct ps_aggregator *a, struct ps_err *e)
     const struct ps_aggregator_config *c = &a->config;
     int64_t start_us = ps_clock_monotonic_us(c->clock);
     int r = a->recovered ? 0 : recover(a, e);
-    if (r < 0 || a->watermark == a->position)
+    if (r < 0 || (a->watermark == a->position && !a->transacting))
         return r;
     r = ps_cache_settle(a->cache, c->partition, a->position, ps_clock_now_ms(c->clock), e);
+    if (a->transacting)
+        r = end_transaction(a, r, e);
     if (r < 0)
         return r;
     a->watermark = a->position;
@@ -227,86 +296,8 @@ int ps_aggregator_flush(struct ps_aggregator *a, struct ps_err *e)
 
 int ps_aggregator_drain(struct ps_aggregator *a, struct ps_err *e)
 {
-    int r;
-    while ((r = ps_aggregator_step(a, e)) > 0)
+    int r = a->transacting ? ps_aggregator_flush(a, e) : 0;
+    while (r >= 0 && (r = ps_aggregator_step(a, e)) > 0)
         continue;
     return r < 0 ? r : ps_aggregator_flush(a, e);
-}
-
-/* --- the running thread --- */
-
-/* `for_all`: not even new records end the wait. */
-static void wait_until(struct ps_aggregator *a, int64_t ms, bool for_all)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&a->lock);
-    while ((for_all || !a->awake) && !a->stopping)
-        if (pthread_cond_timedwait(&a->woken, &a->lock, &until) != 0)
-            break;
-    a->awake = false;
-    pthread_mutex_unlock(&a->lock);
-}
-
-static void wait_for_work(struct ps_aggregator *a, int64_t ms)
-{
-    wait_until(a, ms, false);
-}
-
-void ps_aggregator_wake(struct ps_aggregator *a)
-{
-    pthread_mutex_lock(&a->lock);
-    a->awake = true;
-    pthread_cond_signal(&a->woken);
-    pthread_mutex_unlock(&a->lock);
-}
-
-void ps_aggregator_stop(struct ps_aggregator *a)
-{
-    a->stopping = true;
-    ps_aggregator_wake(a);
-}
-
-static bool flush_is_due(const struct ps_aggregator *a)
-{
-    int64_t every_us = a->config.flush_interval_ms * 1000;
-    if (every_us < a->flush_cost_us * FLUSH_SHARE)
-        every_us = a->flush_cost_us * FLUSH_SHARE;
-    return a->watermark != a->position &&
-           ps_clock_monotonic_us(a->config.clock) - a->flushed_us >= every_us;
-}
-
-/* A lost heartbeat is what it is there to show, so a failure to write one is not an error. */
-static void beat(struct ps_aggregator *a)
-{
-    int64_t now_us = ps_clock_monotonic_us(a->config.clock);
-    if (a->config.kv == NULL || now_us - a->heartbeat_us < PS_HEARTBEAT_EVERY_MS * 1000)
-        return;
-    char text[20];
-    int64_t now_ms = ps_clock_now_ms(a->config.clock);
-    struct ps_str value = {text, ps_format_u64(text, (uint64_t)now_ms)};
-    a->heartbeat_us = now_us;
-    ps_kv_put(a->config.kv, PS_STR(PS_HEARTBEAT_KEY), value, PS_HEARTBEAT_TTL_MS, now_ms, NULL);
-}
-
-int ps_aggregator_run(struct ps_aggregator *a, struct ps_err *e)
-{
-    while (!a->stopping) {
-        int taken = ps_aggregator_step(a, e);
-        int r = taken >= 0 && flush_is_due(a) ? ps_aggregator_flush(a, e) : taken;
-        a->counters.failing = r < 0 ? r : 0;
-        if (r < 0)
-            wait_for_work(a, RETRY_AFTER_MS);
-        else
-            beat(a);
-        if (taken == 0)
-            wait_for_work(a, IDLE_WAIT_MS);
-        else if (taken > 0 && taken < SMALL_BATCH_EVENTS)
-            wait_until(a, GATHER_MS, true);
-    }
-    return ps_aggregator_drain(a, e);
 }

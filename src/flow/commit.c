@@ -137,6 +137,7 @@ static void gather(struct ps_commit *c, size_t last_count)
 
 static void *run(void *arg)
 {
+    pthread_setname_np(pthread_self(), "committer"); /* for top and perf */
     struct ps_commit *c = arg;
     size_t last_count = 0;
     pthread_mutex_lock(&c->lock);

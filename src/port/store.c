@@ -22,19 +22,31 @@ int ps_store_open(const struct ps_store_ops *ops, struct ps_store **ret, const c
 
 void ps_store_close(struct ps_store *s)
 {
-    if (s != NULL)
-        s->ops->close(s);
+    if (s == NULL)
+        return;
+    if (s->in_transaction)
+        ps_store_rollback(s);
+    s->ops->close(s);
+}
+
+static int fail_spoiled(struct ps_err *e)
+{
+    return ps_fail(e, PS_EIO, "store: a part of this transaction has failed");
 }
 
 int ps_store_apply(struct ps_store *s, const struct ps_batch *b, struct ps_applied *ret,
                    struct ps_err *e)
 {
     PS_ASSERT(b->count == 0 || (b->events != NULL && b->order != NULL && ret->outcomes != NULL));
-    PS_ASSERT(b->first_position <= b->next_position);
+    PS_ASSERT(b->direct ? s->in_transaction && b->count > 0
+                        : b->first_position <= b->next_position);
     if (b->count > PS_BATCH_EVENTS_MAX)
         return ps_fail(e, PS_EINVAL, "store: a batch has at most %d events", PS_BATCH_EVENTS_MAX);
     ret->fresh = ret->duplicates = ret->refused = 0;
+    if (s->spoiled)
+        return fail_spoiled(e);
     int r = s->ops->apply(s, b, ret, e);
+    s->spoiled = s->in_transaction && r < 0;
     PS_ASSERT(r < 0 || ret->fresh + ret->duplicates + ret->refused == b->count);
     return r;
 }
@@ -43,7 +55,11 @@ int ps_store_settle(struct ps_store *s, const struct ps_stat_row *rows, size_t c
                     uint32_t partition, uint64_t watermark, int64_t now_ms, struct ps_err *e)
 {
     PS_ASSERT(count == 0 || rows != NULL);
-    return s->ops->settle(s, rows, count, partition, watermark, now_ms, e);
+    if (s->spoiled)
+        return fail_spoiled(e);
+    int r = s->ops->settle(s, rows, count, partition, watermark, now_ms, e);
+    s->spoiled = s->in_transaction && r < 0;
+    return r;
 }
 
 int ps_store_position(struct ps_store *s, uint32_t partition, uint64_t *ret_position,
@@ -80,6 +96,32 @@ int ps_store_days(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e
 int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e)
 {
     return s->ops->freeze(s, on, e);
+}
+
+int ps_store_begin(struct ps_store *s, struct ps_err *e)
+{
+    PS_ASSERT(!s->in_transaction);
+    int r = s->ops->transact(s, PS_BEGIN, e);
+    s->in_transaction = r == 0;
+    return r;
+}
+
+int ps_store_commit(struct ps_store *s, struct ps_err *e)
+{
+    PS_ASSERT(s->in_transaction);
+    if (s->spoiled) {
+        ps_store_rollback(s);
+        return fail_spoiled(e);
+    }
+    s->in_transaction = false;
+    return s->ops->transact(s, PS_COMMIT, e);
+}
+
+void ps_store_rollback(struct ps_store *s)
+{
+    PS_ASSERT(s->in_transaction);
+    s->in_transaction = s->spoiled = false;
+    s->ops->transact(s, PS_ROLLBACK, NULL);
 }
 
 const char *ps_day_state_name(enum ps_day_state state)

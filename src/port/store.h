@@ -42,10 +42,13 @@ enum ps_outcome {
 struct ps_batch {
     const struct ps_event *events;
     size_t count; /* may be 0: only the position moves */
+    /* These did not come from the queue: its position stays and there is no redo record, so their
+     * statistics have to be settled in the same transaction (ps_store_begin). */
+    bool direct;
     /* A permutation of 0..count-1 sorted by (timestamp, id, index); see ps_batch_sort. */
     const uint32_t *order;
     uint32_t partition;
-    uint64_t first_position, next_position; /* the queue range the events came from */
+    uint64_t first_position, next_position; /* the queue range they came from, unless direct */
     /* Called once before the commit when any outcome is neither NEW nor DUPLICATE: the last moment
      * to keep those events elsewhere. A negative return aborts the transaction. */
     int (*refused)(void *ctx, const uint8_t *outcomes, struct ps_err *e);
@@ -119,6 +122,8 @@ typedef int ps_stat_fn(void *ctx, const struct ps_stat_row *row);
 typedef int ps_redo_fn(void *ctx, const struct ps_redo *redo);
 typedef int ps_day_fn(void *ctx, const struct ps_day *day);
 
+enum ps_transact { PS_BEGIN, PS_COMMIT, PS_ROLLBACK };
+
 enum ps_event_order { PS_ORDER_ANY, PS_ORDER_TIME /* timestamp, then id */ };
 
 struct ps_store_ops {
@@ -140,10 +145,12 @@ struct ps_store_ops {
                   void *ctx, struct ps_err *e);
     int (*days)(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e);
     int (*freeze)(struct ps_store *s, bool on, struct ps_err *e);
+    int (*transact)(struct ps_store *s, enum ps_transact what, struct ps_err *e);
 };
 
 struct ps_store {
     const struct ps_store_ops *ops;
+    bool in_transaction, spoiled; /* the front door's; spoiled: a part of it has failed */
 };
 
 /* The front door: checks the contract once for every backend. `target` is the backend's own word
@@ -182,5 +189,12 @@ int ps_store_days(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e
 
 /* While on, every read of this handle sees the state of the moment it was turned on. */
 int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e);
+
+/* What is applied and settled from begin to commit is durable together, or not at all; other
+ * handles do not write meanwhile. Once an apply or settle in between has failed, so does all that
+ * follows, and commit: nothing since begin stays. Begin may say PS_EBUSY. Closing rolls back. */
+int ps_store_begin(struct ps_store *s, struct ps_err *e);
+int ps_store_commit(struct ps_store *s, struct ps_err *e);
+void ps_store_rollback(struct ps_store *s);
 
 #endif

@@ -99,6 +99,19 @@ static int faulty_freeze(struct ps_store *s, bool on, struct ps_err *e)
     return ps_store_freeze(inner(s), on, e);
 }
 
+static int faulty_transact(struct ps_store *s, enum ps_transact what, struct ps_err *e)
+{
+    if (what == PS_BEGIN)
+        return ps_store_begin(inner(s), e);
+    if (what == PS_COMMIT && faults.commit_fails == 0)
+        return ps_store_commit(inner(s), e);
+    ps_store_rollback(inner(s));
+    if (what == PS_ROLLBACK)
+        return 0;
+    faults.commit_fails--;
+    return ps_fail(e, PS_EIO, "injected: commit");
+}
+
 const struct ps_store_ops store_faulty = {
     .name = "faulty",
     .open = faulty_open,
@@ -111,4 +124,5 @@ const struct ps_store_ops store_faulty = {
     .events = faulty_events,
     .days = faulty_days,
     .freeze = faulty_freeze,
+    .transact = faulty_transact,
 };

@@ -62,6 +62,7 @@ struct mem_store {
     struct ps_store base;
     struct shared *shared;
     bool frozen;
+    struct shared *before; /* as it was when the transaction began; the lock is held */
 };
 
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -357,19 +358,27 @@ static enum ps_outcome outcome_of(struct shared *s, const struct ps_event *event
     return has_id(s, event->id) ? PS_OUTCOME_DUPLICATE : PS_OUTCOME_NEW;
 }
 
-static void put_redo(struct partition *p, const struct ps_batch *b, const uint8_t *outcomes)
+static struct redo *keep_redo(struct partition *p, const struct ps_redo *from)
 {
-    size_t bytes = (b->count + 7) / 8;
+    size_t bytes = (from->count + 7) / 8;
     struct redo *redo = calloc(1, sizeof *redo + bytes), **link = &p->redo;
     PS_ASSERT(redo != NULL);
-    redo->redo =
-        (struct ps_redo){b->partition, b->first_position, b->next_position, b->count, redo->fresh};
+    redo->redo = *from;
+    redo->redo.fresh = redo->fresh;
+    if (from->fresh != NULL)
+        memcpy(redo->fresh, from->fresh, bytes);
+    while (*link != NULL)
+        link = &(*link)->next;
+    return *link = redo;
+}
+
+static void put_redo(struct partition *p, const struct ps_batch *b, const uint8_t *outcomes)
+{
+    struct redo *redo = keep_redo(
+        p, &(struct ps_redo){b->partition, b->first_position, b->next_position, b->count, NULL});
     for (size_t i = 0; i < b->count; i++)
         if (outcomes[i] == PS_OUTCOME_NEW)
             redo->fresh[i / 8] |= (uint8_t)(1u << i % 8);
-    while (*link != NULL)
-        link = &(*link)->next;
-    *link = redo;
 }
 
 struct added {
@@ -393,7 +402,7 @@ static int apply_locked(struct shared *s, const struct ps_batch *b, struct ps_ap
     struct partition *p = find_partition(s, b->partition);
     int32_t *stored_days, days[PS_STORE_DAYS_MAX + 1];
     int r = 0;
-    if (b->count > 0 && b->next_position <= p->position) {
+    if (!b->direct && b->count > 0 && b->next_position <= p->position) {
         memset(ret->outcomes, PS_OUTCOME_DUPLICATE, b->count);
         ret->duplicates = b->count;
         return 0;
@@ -415,6 +424,8 @@ static int apply_locked(struct shared *s, const struct ps_batch *b, struct ps_ap
         drop_events(s, is_added, &(struct added){b, ret->outcomes});
         return r;
     }
+    if (b->direct)
+        return 0;
     p->position = b->next_position;
     if (b->count > 0)
         put_redo(p, b, ret->outcomes);
@@ -533,11 +544,93 @@ static int read_stats(struct ps_store *store, const struct ps_stats_query *q, ps
     return r;
 }
 
+/* --- the whole state --- */
+
 static bool drop_all(const struct stored *st, const void *ctx)
 {
     (void)st;
     (void)ctx;
     return true;
+}
+
+/* All but the place in the list and the name. */
+static void empty(struct shared *s)
+{
+    drop_events(s, drop_all, NULL);
+    for (struct row *row = s->rows, *next; row != NULL; row = next) {
+        next = row->next;
+        free(row);
+    }
+    for (struct partition *p = s->partitions, *next; p != NULL; p = next) {
+        next = p->next;
+        for (struct redo *redo = p->redo, *after; redo != NULL; redo = after) {
+            after = redo->next;
+            free(redo);
+        }
+        free(p);
+    }
+    for (struct sealed *sealed = s->sealed, *next; sealed != NULL; sealed = next) {
+        next = sealed->next;
+        free(sealed);
+    }
+    *s = (struct shared){.next = s->next, .target = s->target};
+}
+
+static void copy_partition(struct shared *to, const struct partition *from)
+{
+    struct partition *p = find_partition(to, from->number);
+    p->position = from->position;
+    p->watermark = from->watermark;
+    for (const struct redo *redo = from->redo; redo != NULL; redo = redo->next)
+        keep_redo(p, &redo->redo);
+}
+
+static struct shared *copy_of(struct shared *from)
+{
+    struct shared *to = calloc(1, sizeof *to);
+    PS_ASSERT(to != NULL);
+    for (size_t i = 0; i < ID_BUCKETS; i++)
+        for (struct stored *st = from->ids[i]; st != NULL; st = st->next)
+            store_event(to, &st->event);
+    for (struct row *row = from->rows; row != NULL; row = row->next)
+        put_row(to, &row->row);
+    for (struct partition *p = from->partitions; p != NULL; p = p->next)
+        copy_partition(to, p);
+    for (struct sealed *at = from->sealed; at != NULL; at = at->next) {
+        struct sealed *sealed = calloc(1, sizeof *sealed), **link = &to->sealed;
+        PS_ASSERT(sealed != NULL);
+        *sealed = (struct sealed){NULL, at->day, at->state};
+        while (*link != NULL)
+            link = &(*link)->next;
+        *link = sealed;
+    }
+    return to;
+}
+
+/* The plainest rollback: everything is copied at the beginning. */
+static int transact(struct ps_store *store, enum ps_transact what, struct ps_err *e)
+{
+    struct mem_store *m = (struct mem_store *)store;
+    struct shared *s = m->shared;
+    (void)e;
+    if (what == PS_BEGIN) {
+        pthread_mutex_lock(&lock);
+        m->before = copy_of(s);
+        return 0;
+    }
+    struct shared *unwanted = m->before;
+    if (what == PS_ROLLBACK) {
+        struct shared now = *s;
+        *s = *m->before;
+        s->next = now.next;
+        s->target = now.target;
+        *unwanted = now;
+    }
+    empty(unwanted);
+    free(unwanted);
+    m->before = NULL;
+    pthread_mutex_unlock(&lock);
+    return 0;
 }
 
 void ps_mem_store_forget(const char *target)
@@ -549,23 +642,7 @@ void ps_mem_store_forget(const char *target)
     struct shared *s = *link;
     if (s != NULL) {
         *link = s->next;
-        drop_events(s, drop_all, NULL);
-        for (struct row *row = s->rows, *next; row != NULL; row = next) {
-            next = row->next;
-            free(row);
-        }
-        for (struct partition *p = s->partitions, *next; p != NULL; p = next) {
-            next = p->next;
-            for (struct redo *redo = p->redo, *after; redo != NULL; redo = after) {
-                after = redo->next;
-                free(redo);
-            }
-            free(p);
-        }
-        for (struct sealed *sealed = s->sealed, *next; sealed != NULL; sealed = next) {
-            next = sealed->next;
-            free(sealed);
-        }
+        empty(s);
         free(s->target);
         free(s);
     }
@@ -584,4 +661,5 @@ const struct ps_store_ops ps_store_mem = {
     .events = read_events,
     .days = read_days,
     .freeze = freeze,
+    .transact = transact,
 };

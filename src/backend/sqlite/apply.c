@@ -203,12 +203,12 @@ static int insert_events(struct applying *a)
 static int apply_batch(struct applying *a, struct ps_applied *ret)
 {
     const struct ps_batch *b = a->batch;
-    uint64_t position;
+    uint64_t position = 0;
     size_t counts[PS_OUTCOME_TOO_MANY_DAYS + 1] = {0};
-    int r = read_position(a, &position);
+    int r = b->direct ? 0 : read_position(a, &position);
     if (r < 0)
         return r;
-    if (b->count > 0 && b->next_position <= position) { /* applied before */
+    if (!b->direct && b->count > 0 && b->next_position <= position) { /* applied before */
         memset(a->outcomes, PS_OUTCOME_DUPLICATE, b->count);
         ret->duplicates = b->count;
         return 0;
@@ -223,9 +223,9 @@ static int apply_batch(struct applying *a, struct ps_applied *ret)
     ret->fresh = counts[PS_OUTCOME_NEW];
     ret->duplicates = counts[PS_OUTCOME_DUPLICATE];
     ret->refused = counts[PS_OUTCOME_CLOSED_DAY] + counts[PS_OUTCOME_TOO_MANY_DAYS];
-    if (r == 0)
+    if (r == 0 && !b->direct)
         r = write_redo(a);
-    if (r == 0)
+    if (r == 0 && !b->direct)
         r = write_position(a);
     if (r == 0 && ret->refused > 0 && b->refused != NULL)
         r = b->refused(b->ctx, a->outcomes, a->e);

@@ -190,35 +190,60 @@ int ps_db_open(struct db *ret, const char *file, enum db_mode mode, struct ps_er
 
 void ps_db_close(struct db *db)
 {
-    PS_ASSERT(!db->writing);
+    PS_ASSERT(!db->writing && !db->held);
     sqlite3_close_v2(db->handle);
     drop_turn(db->turn);
 }
 
-int ps_db_begin(struct db *db, struct ps_err *e)
+static int begin(struct db *db, struct ps_err *e)
 {
-    PS_ASSERT(!db->writing);
     take_turn(db->turn);
     int r = ps_db_exec(db, "BEGIN IMMEDIATE", e);
     if (r < 0)
         pass_turn(db->turn);
-    else
-        db->writing = true;
     return r;
 }
 
-int ps_db_end(struct db *db, int outcome, struct ps_err *e)
+static int end(struct db *db, int outcome, struct ps_err *e)
 {
-    PS_ASSERT(db->writing);
     if (outcome >= 0) {
         int r = ps_db_exec(db, "COMMIT", e);
         outcome = r < 0 ? r : outcome;
     }
     if (outcome < 0 && !sqlite3_get_autocommit(db->handle))
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-    db->writing = false;
     pass_turn(db->turn);
     return outcome;
+}
+
+int ps_db_begin(struct db *db, struct ps_err *e)
+{
+    PS_ASSERT(!db->writing);
+    int r = db->held ? 0 : begin(db, e);
+    db->writing = r == 0;
+    return r;
+}
+
+int ps_db_end(struct db *db, int outcome, struct ps_err *e)
+{
+    PS_ASSERT(db->writing);
+    db->writing = false;
+    return db->held ? outcome : end(db, outcome, e);
+}
+
+int ps_db_hold(struct db *db, struct ps_err *e)
+{
+    PS_ASSERT(!db->writing && !db->held);
+    int r = begin(db, e);
+    db->held = r == 0;
+    return r;
+}
+
+int ps_db_release(struct db *db, int outcome, struct ps_err *e)
+{
+    PS_ASSERT(!db->writing && db->held);
+    db->held = false;
+    return end(db, outcome, e);
 }
 
 static int read_version(struct db *db, int *ret, struct ps_err *e)

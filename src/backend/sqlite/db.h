@@ -17,6 +17,7 @@ struct db {
     sqlite3 *handle;
     struct turn *turn;
     bool writing;
+    bool held; /* begin and end are parts of a longer transaction */
 };
 
 enum db_mode { DB_READ, DB_WRITE };
@@ -32,6 +33,11 @@ int ps_db_check(struct db *db, int count, struct ps_err *e);
 /* Waits for its turn and begins; end commits or rolls back and passes the turn on. */
 int ps_db_begin(struct db *db, struct ps_err *e);
 int ps_db_end(struct db *db, int outcome, struct ps_err *e);
+
+/* Until release, what lies between begin and end belongs to one transaction; once a part has
+ * failed, release it with a failure. As ps_db_end otherwise. */
+int ps_db_hold(struct db *db, struct ps_err *e);
+int ps_db_release(struct db *db, int outcome, struct ps_err *e);
 
 /* The ps_code of the connection's last failure, with its text. */
 int ps_db_fail(struct db *db, struct ps_err *e, const char *what);

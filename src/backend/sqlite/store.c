@@ -201,6 +201,18 @@ static int freeze(struct ps_store *store, bool on, struct ps_err *e)
     return r;
 }
 
+static int transact(struct ps_store *store, enum ps_transact what, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    PS_ASSERT(!s->frozen);
+    if (what == PS_BEGIN)
+        return ps_db_hold(&s->db, e);
+    int r = ps_db_release(&s->db, what == PS_COMMIT ? 0 : PS_ESTOP, e);
+    if (r < 0) /* words and tables may be gone */
+        ps_sqlite_forget_days(s);
+    return r;
+}
+
 const struct ps_store_ops ps_store_sqlite = {
     .name = "sqlite",
     .open = open_store,
@@ -213,4 +225,5 @@ const struct ps_store_ops ps_store_sqlite = {
     .events = ps_sqlite_events,
     .days = ps_sqlite_days,
     .freeze = freeze,
+    .transact = transact,
 };
