@@ -22,6 +22,16 @@ enum {
     SHOWN_REASONS = 10,
     OUTBOX_RECORDS = 20000, /* sent at the latest after so many lines */
     PROGRESS_LINES = 4096,
+    AHEAD_LINES = 16,
+};
+
+/* A line on its way. */
+struct pending {
+    struct ps_raw_event raw;
+    enum ps_reject why; /* it is none */
+    unsigned number;
+    bool has_hash; /* a log line's */
+    uint64_t hash;
 };
 
 struct importing {
@@ -30,9 +40,13 @@ struct importing {
     struct ps_occurrences *seen;
     struct ps_str source;
     struct ps_ingested *done; /* all files together; .line counts within a file */
+    const char *file;         /* being read */
     const char **listed_in;   /* the file of each listed rejection */
     uint64_t lines;
-    char scratch[PS_LINE_MAX];
+    /* Lines are parsed some ahead, so that what they will look up is in the cache by then. */
+    struct pending ahead[AHEAD_LINES];
+    size_t ahead_count, ahead_bytes;
+    char scratch[2 * PS_LINE_MAX]; /* of the lines ahead, as long as each of them */
 };
 
 static bool is_json(struct ps_str line)
@@ -43,10 +57,10 @@ static bool is_json(struct ps_str line)
     return i < line.len && line.ptr[i] == '{';
 }
 
-static enum ps_reject parse_json(struct importing *m, struct ps_str line, struct ps_raw_event *ret)
+static enum ps_reject parse_json(struct ps_str line, char *scratch, struct ps_raw_event *ret)
 {
     size_t used = 0;
-    enum ps_reject why = ps_event_from_json(line.ptr, line.len, m->scratch, ret, &used);
+    enum ps_reject why = ps_event_from_json(line.ptr, line.len, scratch, ret, &used);
     for (; why == PS_REJECT_NONE && used < line.len; used++)
         if (line.ptr[used] != ' ' && line.ptr[used] != '\t' && line.ptr[used] != '\r')
             why = PS_REJECT_JSON_SYNTAX;
@@ -58,57 +72,86 @@ static bool is_blank(struct ps_str line)
     return line.len == 0 || (line.len == 1 && line.ptr[0] == '\r');
 }
 
-static int import_line(struct importing *m, struct ps_str line, bool cut, unsigned number,
-                       struct ps_err *e)
+static void parse_ahead(struct importing *m, struct ps_str line, bool cut, unsigned number)
 {
-    struct ps_raw_event raw;
-    enum ps_reject why = PS_REJECT_TOO_LARGE;
-    if (is_blank(line))
-        return 0;
+    struct pending *p = &m->ahead[m->ahead_count++];
+    char *scratch = m->scratch + m->ahead_bytes;
+    m->ahead_bytes += line.len;
     m->lines++;
-    ps_raw_event_init(&raw);
-    if (!cut && is_json(line))
-        why = parse_json(m, line, &raw);
-    else if (!cut)
-        why = ps_logline_event(line.ptr, line.len, m->source, m->seen, m->scratch, &raw);
-    if (why != PS_REJECT_NONE) {
-        ps_ingested_reject(m->done, number, 0, why);
+    p->number = number;
+    p->why = PS_REJECT_TOO_LARGE;
+    p->has_hash = !cut && !is_json(line);
+    ps_raw_event_init(&p->raw);
+    if (cut)
+        return;
+    if (p->has_hash) {
+        p->hash = ps_logline_hash(line.ptr, line.len);
+        ps_occurrences_prefetch(m->seen, p->hash);
+        p->why = ps_logline_parse(line.ptr, line.len, scratch, &p->raw);
+    } else {
+        p->why = parse_json(line, scratch, &p->raw);
+    }
+    if (p->why == PS_REJECT_NONE)
+        ps_ingest_prefetch(m->ingest, &p->raw);
+}
+
+static int take_line(struct importing *m, struct pending *p, struct ps_err *e)
+{
+    if (p->why != PS_REJECT_NONE) {
+        ps_ingested_reject(m->done, p->number, 0, p->why);
         return 0;
     }
+    if (p->has_hash)
+        ps_logline_identify(&p->raw, p->hash, m->source, m->seen);
     struct ps_outbox *box = ps_sink_outbox(m->sink);
-    int r = ps_ingest_event(m->ingest, &raw, number, 0, box, m->done);
+    int r = ps_ingest_event(m->ingest, &p->raw, p->number, 0, box, m->done);
     if (r == PS_EFULL) {
         r = ps_sink_flush(m->sink, e);
         if (r == 0)
-            r = ps_ingest_event(m->ingest, &raw, number, 0, ps_sink_outbox(m->sink), m->done);
+            r = ps_ingest_event(m->ingest, &p->raw, p->number, 0, ps_sink_outbox(m->sink), m->done);
     } else if (r == 0 && box->count >= OUTBOX_RECORDS) {
         r = ps_sink_flush(m->sink, e);
     }
     return r;
 }
 
-static int import_lines(struct importing *m, struct ps_lines *lines, const char *file,
-                        struct ps_progress *progress, struct ps_err *e)
+static int take_ahead(struct importing *m, struct ps_err *e)
+{
+    size_t listed = m->done->listed;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < m->ahead_count; i++)
+        r = take_line(m, &m->ahead[i], e);
+    m->ahead_count = m->ahead_bytes = 0;
+    for (; listed < m->done->listed; listed++)
+        m->listed_in[listed] = m->file;
+    return r;
+}
+
+static void show_progress(struct importing *m, struct ps_lines *lines, struct ps_progress *progress)
+{
+    char note[64], n[32];
+    snprintf(note, sizeof note, "%s lines", ps_cli_count(n, m->lines));
+    ps_progress_show(progress, ps_lines_bytes_read(lines), ps_lines_bytes_total(lines), note);
+}
+
+static int import_lines(struct importing *m, struct ps_lines *lines, struct ps_progress *progress,
+                        struct ps_err *e)
 {
     struct ps_str line;
     unsigned number = 0;
-    int r;
+    int r, taken = 0;
     ps_occurrences_reset(m->seen);
-    while ((r = ps_lines_next(lines, &line, e)) == 1) {
-        size_t listed = m->done->listed;
-        r = import_line(m, line, ps_lines_was_cut(lines), ++number, e);
-        if (r < 0)
-            return r;
-        if (m->done->listed > listed)
-            m->listed_in[listed] = file;
-        if (number % PROGRESS_LINES == 0 && progress->on) {
-            char note[64], n[32];
-            snprintf(note, sizeof note, "%s lines", ps_cli_count(n, m->lines));
-            ps_progress_show(progress, ps_lines_bytes_read(lines), ps_lines_bytes_total(lines),
-                             note);
-        }
+    while (taken == 0 && (r = ps_lines_next(lines, &line, e)) == 1) {
+        number++;
+        if (!is_blank(line))
+            parse_ahead(m, line, ps_lines_was_cut(lines), number);
+        if (m->ahead_count == AHEAD_LINES || m->ahead_bytes >= PS_LINE_MAX ||
+            !ps_lines_holds_next(lines))
+            taken = take_ahead(m, e);
+        if (number % PROGRESS_LINES == 0 && progress->on)
+            show_progress(m, lines, progress);
     }
-    return r;
+    return taken < 0 ? taken : r;
 }
 
 static int import_file(struct importing *m, const char *file, bool show, struct ps_err *e)
@@ -119,7 +162,8 @@ static int import_file(struct importing *m, const char *file, bool show, struct 
     if (r < 0)
         return r;
     ps_progress_start(&progress, strcmp(file, "-") == 0 ? "standard input" : file, show);
-    r = import_lines(m, lines, file, &progress, e);
+    m->file = file;
+    r = import_lines(m, lines, &progress, e);
     ps_progress_end(&progress);
     ps_lines_close(lines);
     return r;

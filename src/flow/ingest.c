@@ -63,6 +63,12 @@ static void hash_client(struct ps_ingest *in, const struct ps_raw_event *raw,
     }
 }
 
+void ps_ingest_prefetch(struct ps_ingest *in, const struct ps_raw_event *raw)
+{
+    if (raw->client_ip.ptr != NULL)
+        ps_hasher_prefetch(in->hasher, raw->client_ip);
+}
+
 static bool needs_fresh(const struct ps_raw_event *raw)
 {
     return raw->id.ptr == NULL && !raw->has_id_hash && raw->request_id.ptr == NULL;

@@ -36,6 +36,8 @@ int ps_ingest_open(struct ps_ingest **ret, const uint8_t secret[PS_SECRET_BYTES]
                    struct ps_clock *clock, struct ps_err *e);
 void ps_ingest_close(struct ps_ingest *in);
 
+/* Says that this event will be ingested soon. */
+void ps_ingest_prefetch(struct ps_ingest *in, const struct ps_raw_event *raw);
 /* One event; on PS_REJECT_NONE it is in the outbox. *ret_error: 0, or PS_EFULL / PS_ENOMEM of the
  * outbox. `line` and `index` go to the rejection; *ret accumulates (start it with zeros). */
 int ps_ingest_event(struct ps_ingest *in, const struct ps_raw_event *raw, unsigned line,

@@ -439,22 +439,31 @@ static void put_u64(uint8_t *to, uint64_t value)
         to[i] = (uint8_t)(value >> (8 * i));
 }
 
-enum ps_reject ps_logline_event(const char *line, size_t len, struct ps_str source,
-                                struct ps_occurrences *seen, char *scratch,
-                                struct ps_raw_event *ret)
+uint64_t ps_logline_hash(const char *line, size_t len)
 {
-    enum ps_reject why = ps_logline_parse(line, len, scratch, ret);
-    if (why != PS_REJECT_NONE)
-        return why;
+    return ps_hash64(line, without_return(line, len), 0);
+}
+
+void ps_logline_identify(struct ps_raw_event *raw, uint64_t line_hash, struct ps_str source,
+                         struct ps_occurrences *seen)
+{
     uint32_t occurrence;
     uint8_t key[24];
-    uint64_t line_hash = ps_hash64(line, without_return(line, len), 0);
     int r = ps_occurrences_next(seen, line_hash, &occurrence);
     PS_ASSERT(r == 0); /* its memory was reserved at open */
     put_u64(key, line_hash);
     put_u64(key + 8, ps_hash64(source.ptr, source.len, 0));
     put_u64(key + 16, occurrence);
-    ret->has_id_hash = true;
-    ret->id_hash = ps_hash64(key, sizeof(key), 0);
-    return PS_REJECT_NONE;
+    raw->has_id_hash = true;
+    raw->id_hash = ps_hash64(key, sizeof(key), 0);
+}
+
+enum ps_reject ps_logline_event(const char *line, size_t len, struct ps_str source,
+                                struct ps_occurrences *seen, char *scratch,
+                                struct ps_raw_event *ret)
+{
+    enum ps_reject why = ps_logline_parse(line, len, scratch, ret);
+    if (why == PS_REJECT_NONE)
+        ps_logline_identify(ret, ps_logline_hash(line, len), source, seen);
+    return why;
 }

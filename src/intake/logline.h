@@ -22,6 +22,8 @@ struct ps_occurrences; /* lines seen lately, by hash, in two generations */
 struct ps_occurrences *ps_occurrences_open(void); /* NULL: no memory */
 void ps_occurrences_close(struct ps_occurrences *o);
 void ps_occurrences_reset(struct ps_occurrences *o);
+/* Says that `next` will be called for this hash soon. */
+void ps_occurrences_prefetch(const struct ps_occurrences *o, uint64_t line_hash);
 /* Sets *ret to 0 for the first, 1 for the second ... Returns 0: open reserved all memory. */
 int ps_occurrences_next(struct ps_occurrences *o, uint64_t line_hash, uint32_t *ret);
 
@@ -29,7 +31,12 @@ int ps_occurrences_next(struct ps_occurrences *o, uint64_t line_hash, uint32_t *
  * \" and \xHH escapes were undone, into `scratch` (len bytes). */
 enum ps_reject ps_logline_parse(const char *line, size_t len, char *scratch,
                                 struct ps_raw_event *ret);
-/* As above and fills id_hash. */
+/* The line's hash, for ps_logline_identify. */
+uint64_t ps_logline_hash(const char *line, size_t len);
+/* Fills id_hash. Call it in the order of the lines. */
+void ps_logline_identify(struct ps_raw_event *raw, uint64_t line_hash, struct ps_str source,
+                         struct ps_occurrences *seen);
+/* All three in turn. */
 enum ps_reject ps_logline_event(const char *line, size_t len, struct ps_str source,
                                 struct ps_occurrences *seen, char *scratch,
                                 struct ps_raw_event *ret);

@@ -23,6 +23,7 @@
 #include "intake/logline.h"
 
 #include "base/check.h"
+#include "base/pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,8 @@ struct generation {
     uint64_t multiplier;
 };
 
+enum { GENERATION_BYTES = GENERATION_SLOTS * sizeof(struct slot) };
+
 struct ps_occurrences {
     struct generation young, old;
 };
@@ -67,11 +70,16 @@ static void forget(struct generation *g)
     }
 }
 
+static size_t first_slot(const struct generation *g, uint64_t hash)
+{
+    return (size_t)(hash * g->multiplier >> (64 - g->bits));
+}
+
 /* The slot that holds `hash`, or the empty one where it would go. */
 static struct slot *find_slot(const struct generation *g, uint64_t hash)
 {
     size_t mask = ((size_t)1 << g->bits) - 1;
-    size_t i = (size_t)(hash * g->multiplier >> (64 - g->bits));
+    size_t i = first_slot(g, hash);
     while (g->slots[i].epoch == g->epoch && g->slots[i].hash != hash)
         i = (i + 1) & mask;
     return &g->slots[i];
@@ -107,8 +115,8 @@ struct ps_occurrences *ps_occurrences_open(void)
     if (getrandom(&multiplier, sizeof(multiplier), GRND_NONBLOCK) < 0)
         multiplier ^= (uint64_t)(uintptr_t)o; /* too early in the boot: the address will do */
     multiplier |= 1;
-    struct slot *young = calloc(GENERATION_SLOTS, sizeof(*young));
-    struct slot *old = calloc(GENERATION_SLOTS, sizeof(*old));
+    struct slot *young = ps_pages_alloc(GENERATION_BYTES);
+    struct slot *old = ps_pages_alloc(GENERATION_BYTES);
     o->young = (struct generation){young, 0, FIRST_BITS, 1, multiplier};
     o->old = (struct generation){old, 0, FIRST_BITS, 1, multiplier};
     if (o->young.slots == NULL || o->old.slots == NULL) {
@@ -122,8 +130,8 @@ void ps_occurrences_close(struct ps_occurrences *o)
 {
     if (o == NULL)
         return;
-    free(o->young.slots);
-    free(o->old.slots);
+    ps_pages_free(o->young.slots, GENERATION_BYTES);
+    ps_pages_free(o->old.slots, GENERATION_BYTES);
     free(o);
 }
 
@@ -131,6 +139,12 @@ void ps_occurrences_reset(struct ps_occurrences *o)
 {
     forget(&o->young);
     forget(&o->old);
+}
+
+void ps_occurrences_prefetch(const struct ps_occurrences *o, uint64_t line_hash)
+{
+    __builtin_prefetch(&o->young.slots[first_slot(&o->young, line_hash)]);
+    __builtin_prefetch(&o->old.slots[first_slot(&o->old, line_hash)]);
 }
 
 int ps_occurrences_next(struct ps_occurrences *o, uint64_t line_hash, uint32_t *ret)

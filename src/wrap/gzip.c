@@ -321,6 +321,14 @@ int ps_lines_next(struct ps_lines *l, struct ps_str *ret_line, struct ps_err *e)
     return rest > 0 ? give(l, rest, 0, ret_line) : 0;
 }
 
+bool ps_lines_holds_next(struct ps_lines *l)
+{
+    const char *from = l->text + l->text_searched;
+    const char *newline = memchr(from, '\n', l->text_end - l->text_searched);
+    l->text_searched = newline != NULL ? (size_t)(newline - l->text) : l->text_end;
+    return newline != NULL && !l->skip_rest;
+}
+
 bool ps_lines_was_cut(const struct ps_lines *l)
 {
     return l->was_cut;

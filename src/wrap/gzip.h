@@ -34,6 +34,8 @@ void ps_lines_close(struct ps_lines *l);
  * than the one in the undamaged file. A failure repeats on every further call. */
 int ps_lines_next(struct ps_lines *l, struct ps_str *ret_line, struct ps_err *e);
 bool ps_lines_was_cut(const struct ps_lines *l); /* the line last returned */
+/* The next line is in memory already: getting it leaves those valid that were got before. */
+bool ps_lines_holds_next(struct ps_lines *l);
 
 /* Progress, in bytes of the file as it is on disk. Total is 0 when unknown (a pipe). */
 uint64_t ps_lines_bytes_read(const struct ps_lines *l);

@@ -21,6 +21,7 @@
 #include "wrap/secret.h"
 
 #include "base/check.h"
+#include "base/pages.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -196,7 +197,7 @@ static bool prepare(EVP_MD_CTX *to, const EVP_MD *sha256, const uint8_t *secret,
 
 int ps_hasher_open(struct ps_hasher **ret, const uint8_t secret[PS_SECRET_BYTES], struct ps_err *e)
 {
-    struct ps_hasher *h = calloc(1, sizeof(*h));
+    struct ps_hasher *h = ps_pages_alloc(sizeof(*h));
     if (h == NULL)
         return ps_fail(e, PS_ENOMEM, "hasher: no memory");
     h->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -222,7 +223,7 @@ void ps_hasher_close(struct ps_hasher *h)
     EVP_MD_CTX_free(h->work);
     EVP_MD_free(h->sha256);
     OPENSSL_cleanse(h, sizeof(*h));
-    free(h);
+    ps_pages_free(h, sizeof(*h));
 }
 
 static uint64_t hmac64(struct ps_hasher *h, const void *bytes, size_t len)
@@ -298,6 +299,13 @@ static struct known *set_of(struct ps_hasher *h, const uint8_t address[ADDRESS_B
     uint64_t mixed = (high ^ (low << 1 | low >> 63)) * UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 32) * UINT64_C(0x9e3779b97f4a7c15);
     return h->cache[(mixed >> 32) % CACHE_SETS];
+}
+
+void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str address)
+{
+    uint8_t bytes[ADDRESS_BYTES];
+    if (parse_address(address, bytes))
+        __builtin_prefetch(set_of(h, bytes));
 }
 
 uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address)

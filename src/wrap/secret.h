@@ -28,5 +28,7 @@ struct ps_hasher;
 int ps_hasher_open(struct ps_hasher **ret, const uint8_t secret[PS_SECRET_BYTES], struct ps_err *e);
 void ps_hasher_close(struct ps_hasher *h); /* wipes its memory */
 uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address);
+/* Says that this address will be hashed soon. */
+void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str address);
 
 #endif

@@ -172,9 +172,9 @@ int ps_db_open(struct db *ret, const char *file, enum db_mode mode, struct ps_er
         sqlite3_busy_timeout(db.handle, BUSY_TIMEOUT_MS);
         r = ps_db_exec(&db,
                        mode == DB_READ ? "PRAGMA cache_size = -16384; PRAGMA query_only = 1"
-                                       : "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
-                                         "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;"
-                                         "PRAGMA wal_autocheckpoint = 20000;"
+                                       : "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
+                                         "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;"
+                                         "PRAGMA wal_autocheckpoint = 10000;"
                                          "PRAGMA journal_size_limit = 268435456;"
                                          "PRAGMA secure_delete = 0; PRAGMA temp_store = FILE",
                        e);
