@@ -20,7 +20,6 @@
 
 enum {
     SHOWN_REASONS = 10,
-    OUTBOX_RECORDS = 20000, /* sent at the latest after so many lines */
     PROGRESS_LINES = 4096,
     AHEAD_LINES = 16,
 };
@@ -95,7 +94,7 @@ static void parse_ahead(struct importing *m, struct ps_str line, bool cut, unsig
         ps_ingest_prefetch(m->ingest, &p->raw);
 }
 
-static int take_line(struct importing *m, struct pending *p, struct ps_err *e)
+static int take_line(struct importing *m, struct pending *p, int64_t now_ms, struct ps_err *e)
 {
     if (p->why != PS_REJECT_NONE) {
         ps_ingested_reject(m->done, p->number, 0, p->why);
@@ -103,24 +102,24 @@ static int take_line(struct importing *m, struct pending *p, struct ps_err *e)
     }
     if (p->has_hash)
         ps_logline_identify(&p->raw, p->hash, m->source, m->seen);
-    struct ps_outbox *box = ps_sink_outbox(m->sink);
-    int r = ps_ingest_event(m->ingest, &p->raw, p->number, 0, box, m->done);
-    if (r == PS_EFULL) {
-        r = ps_sink_flush(m->sink, e);
-        if (r == 0)
-            r = ps_ingest_event(m->ingest, &p->raw, p->number, 0, ps_sink_outbox(m->sink), m->done);
-    } else if (r == 0 && box->count >= OUTBOX_RECORDS) {
-        r = ps_sink_flush(m->sink, e);
+    char scratch[PS_EVENT_SCRATCH_BYTES];
+    struct ps_event event;
+    enum ps_reject why = ps_ingest_normalise(m->ingest, now_ms, &p->raw, scratch, &event);
+    if (why != PS_REJECT_NONE) {
+        ps_ingested_reject(m->done, p->number, 0, why);
+        return 0;
     }
-    return r;
+    m->done->accepted++;
+    return ps_sink_add(m->sink, &event, e);
 }
 
 static int take_ahead(struct importing *m, struct ps_err *e)
 {
     size_t listed = m->done->listed;
+    int64_t now_ms = ps_clock_now_ms(ps_clock_system());
     int r = 0;
     for (size_t i = 0; r == 0 && i < m->ahead_count; i++)
-        r = take_line(m, &m->ahead[i], e);
+        r = take_line(m, &m->ahead[i], now_ms, e);
     m->ahead_count = m->ahead_bytes = 0;
     for (; listed < m->done->listed; listed++)
         m->listed_in[listed] = m->file;

@@ -9,10 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FULL_WAIT_MS = 50, BODY_EVENTS_MAX = 5000, BODY_BYTES_MAX = 8 * 1024 * 1024 };
+enum {
+    FULL_WAIT_MS = 50,
+    REFUSED_BYTES_MAX = PS_PARCEL_EVENTS_MAX * PS_EVENT_ENCODED_MAX,
+    BODY_EVENTS_MAX = 5000,
+    BODY_BYTES_MAX = 8 * 1024 * 1024
+};
 
 struct ps_sink {
-    struct ps_outbox boxes[2], refused[2]; /* a box being taken and what came back of it */
+    struct ps_parcel parcels[2];
+    struct ps_outbox refused[2]; /* what came back of them */
     int filling;
 
     struct ps_engine *engine; /* or */
@@ -57,13 +63,17 @@ int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
     struct ps_sink *s = calloc(1, sizeof *s);
     if (s == NULL)
         return ps_fail(e, PS_ENOMEM, "no memory");
-    for (int i = 0; i < 2; i++) {
-        ps_outbox_init(&s->boxes[i], PS_SINK_OUTBOX_BYTES);
-        ps_outbox_init(&s->refused[i], PS_SINK_OUTBOX_BYTES);
+    int r = 0;
+    for (int i = 0; r == 0 && i < 2; i++) {
+        ps_outbox_init(&s->refused[i], REFUSED_BYTES_MAX);
+        r = ps_parcel_init(&s->parcels[i]);
     }
+    if (r < 0)
+        ps_fail(e, r, "no memory");
     ps_buf_init(&s->body, 2 * BODY_BYTES_MAX);
     ps_buf_init(&s->answer, PS_OUTPUT_MAX);
-    int r = ps_datadir_init(&dir, c->config.data_dir, e);
+    if (r == 0)
+        r = ps_datadir_init(&dir, c->config.data_dir, e);
     if (r == 0)
         r = ps_datadir_holder(&dir, holder, e);
     if (r == 1 && holder[0] != '\0')
@@ -83,11 +93,6 @@ const uint8_t *ps_sink_secret(const struct ps_sink *s)
     return s->secret;
 }
 
-struct ps_outbox *ps_sink_outbox(struct ps_sink *s)
-{
-    return &s->boxes[s->filling];
-}
-
 /* --- to the engine --- */
 
 /* What the store refuses goes through the queue, where it becomes dead letters. */
@@ -105,11 +110,12 @@ static int send_refused(struct ps_sink *s, struct ps_err *e)
 static int send_here(struct ps_sink *s, struct ps_err *e)
 {
     int here = s->filling;
-    int r = ps_aggregator_feed(s->engine->aggregator, &s->boxes[here], &s->refused[here], e);
+    ps_parcel_sort(&s->parcels[here]);
+    int r = ps_aggregator_feed(s->engine->aggregator, &s->parcels[here], &s->refused[here], e);
     if (r < 0)
         return r;
     s->filling = !here; /* and that one has been taken */
-    ps_outbox_clear(&s->boxes[s->filling]);
+    ps_parcel_clear(&s->parcels[s->filling]);
     return s->refused[s->filling].count > 0 ? send_refused(s, e) : 0;
 }
 
@@ -175,35 +181,39 @@ static int post(struct ps_sink *s, struct ps_err *e)
 
 static int send_through(struct ps_sink *s, struct ps_err *e)
 {
-    struct ps_outbox *box = &s->boxes[s->filling];
-    uint32_t start = 0;
+    struct ps_parcel *parcel = &s->parcels[s->filling];
     int r = 0;
-    for (size_t i = 0; r == 0 && i < box->count; i++) {
-        struct ps_event event;
-        r = ps_event_decode((const uint8_t *)box->bytes.ptr + start, box->ends[i] - start, &event);
-        if (r < 0)
-            return ps_fail(e, r, "an event does not decode");
-        write_event(&s->body, &event);
-        start = box->ends[i];
-        if (i % BODY_EVENTS_MAX == BODY_EVENTS_MAX - 1 || i + 1 == box->count ||
+    for (size_t i = 0; r == 0 && i < parcel->count; i++) {
+        write_event(&s->body, &parcel->events[i]);
+        if (i % BODY_EVENTS_MAX == BODY_EVENTS_MAX - 1 || i + 1 == parcel->count ||
             s->body.len > BODY_BYTES_MAX)
             r = post(s, e);
     }
-    ps_outbox_clear(box);
+    ps_parcel_clear(parcel);
     return r;
 }
 
-int ps_sink_flush(struct ps_sink *s, struct ps_err *e)
+static int send(struct ps_sink *s, struct ps_err *e)
 {
-    if (ps_sink_outbox(s)->count == 0)
+    if (s->parcels[s->filling].count == 0)
         return 0;
     return s->engine != NULL ? send_here(s, e) : send_through(s, e);
+}
+
+int ps_sink_add(struct ps_sink *s, const struct ps_event *event, struct ps_err *e)
+{
+    if (ps_parcel_add(&s->parcels[s->filling], event))
+        return 0;
+    int r = send(s, e);
+    if (r == 0 && !ps_parcel_add(&s->parcels[s->filling], event))
+        r = ps_fail(e, PS_EFULL, "an event of %zu bytes", event->path.len);
+    return r;
 }
 
 int ps_sink_finish(struct ps_sink *s, bool *ret_known, uint64_t *ret_fresh,
                    uint64_t *ret_duplicates, uint64_t *ret_refused, struct ps_err *e)
 {
-    int r = ps_sink_flush(s, e);
+    int r = send(s, e);
     *ret_known = false;
     *ret_fresh = *ret_duplicates = *ret_refused = 0;
     if (r < 0 || s->engine == NULL)
@@ -228,7 +238,7 @@ int ps_sink_close(struct ps_sink *s, struct ps_err *e)
     int r = s->engine != NULL ? ps_engine_close(s->engine, e) : 0;
     ps_client_close(s->client);
     for (int i = 0; i < 2; i++) {
-        ps_outbox_done(&s->boxes[i]);
+        ps_parcel_done(&s->parcels[i]);
         ps_outbox_done(&s->refused[i]);
     }
     ps_buf_done(&s->body);

@@ -113,7 +113,7 @@ int ps_aggregate_add(struct ps_aggregate *a, const struct ps_event *event,
     if (event->has_client)
         ps_clients_put(&a->clients, event->client_hash);
     if (event->response_us != PS_ABSENT)
-        add_response(a, (uint64_t)event->response_us, ps_hash64(event->id.ptr, event->id.len, 0));
+        add_response(a, (uint64_t)event->response_us, ps_event_id_hash(event));
     return 0;
 }
 

@@ -32,22 +32,24 @@ struct ps_str ps_path_cut(struct ps_str path, char *to)
     return ps_text_clean(path, to, PS_PATH_MAX);
 }
 
+/* One more than the digit's value; 0 is no digit. A table, because every event's id is read. */
+static const uint8_t hex_digits[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
 bool ps_client_hash_parse(struct ps_str text, uint64_t *ret)
 {
     uint64_t value = 0;
-    if (text.len != 16)
-        return false;
-    for (size_t i = 0; i < 16; i++) {
-        char c = text.ptr[i];
-        if (c >= '0' && c <= '9')
-            value = value << 4 | (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            value = value << 4 | (uint64_t)(c - 'a' + 10);
-        else
-            return false;
+    bool valid = text.len == 16;
+    for (size_t i = 0; i < 16 && valid; i++) {
+        uint8_t digit = hex_digits[(uint8_t)text.ptr[i]];
+        valid = digit != 0;
+        value = value << 4 | (uint64_t)(digit - 1);
     }
-    *ret = value;
-    return true;
+    if (valid)
+        *ret = value;
+    return valid;
 }
 
 int64_t ps_id_leading_ms(struct ps_str id)
@@ -65,15 +67,52 @@ int64_t ps_id_leading_ms(struct ps_str id)
 
 bool ps_event_id_is_dated(const struct ps_event *event)
 {
-    return ps_id_leading_ms(event->id) == event->timestamp_ms;
+    return (event->prepared && event->id_is_made) ||
+           ps_id_leading_ms(event->id) == event->timestamp_ms;
 }
 
-bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_hash)
+static bool is_made(const struct ps_event *event, uint64_t *ret_number)
 {
-    if (!ps_event_id_is_dated(event) || event->id.ptr[0] == '0')
+    if (ps_id_leading_ms(event->id) != event->timestamp_ms || event->id.ptr[0] == '0')
         return false;
     struct ps_str hex = {event->id.ptr + ID_MS_DIGITS + 1, event->id.len - ID_MS_DIGITS - 1};
-    return ps_client_hash_parse(hex, ret_hash);
+    return ps_client_hash_parse(hex, ret_number);
+}
+
+bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_number)
+{
+    if (!event->prepared)
+        return is_made(event, ret_number);
+    if (event->id_is_made)
+        *ret_number = event->id_number;
+    return event->id_is_made;
+}
+
+uint64_t ps_event_id_hash(const struct ps_event *event)
+{
+    return event->prepared ? event->id_hash : ps_hash64(event->id.ptr, event->id.len, 0);
+}
+
+uint64_t ps_event_path_hash(const struct ps_event *event)
+{
+    return event->prepared ? event->path_hash : ps_hash64(event->path.ptr, event->path.len, 0);
+}
+
+uint64_t ps_event_user_agent_hash(const struct ps_event *event)
+{
+    return event->prepared ? event->user_agent_hash
+                           : ps_hash64(event->user_agent.ptr, event->user_agent.len, 0);
+}
+
+void ps_event_prepare(struct ps_event *event)
+{
+    event->prepared = false;
+    if (!event->id_is_made) /* else it was made just now */
+        event->id_is_made = is_made(event, &event->id_number);
+    event->id_hash = ps_event_id_hash(event);
+    event->path_hash = ps_event_path_hash(event);
+    event->user_agent_hash = ps_event_user_agent_hash(event);
+    event->prepared = true;
 }
 
 /* --- checks, in the order of the fields --- */
@@ -150,8 +189,8 @@ static uint64_t hash_of_fields(const struct ps_event *event, struct ps_str reque
     return ps_hash64(bytes, n, 0);
 }
 
-static struct ps_str make_id(const struct ps_raw_event *raw, const struct ps_normal *with,
-                             const struct ps_event *event, char *to)
+static void make_id(const struct ps_raw_event *raw, const struct ps_normal *with,
+                    struct ps_event *event, char *to)
 {
     uint64_t hash = raw->has_id_hash              ? raw->id_hash
                     : raw->request_id.ptr != NULL ? hash_of_fields(event, raw->request_id)
@@ -159,7 +198,9 @@ static struct ps_str make_id(const struct ps_raw_event *raw, const struct ps_nor
     size_t n = ps_format_u64(to, (uint64_t)event->timestamp_ms);
     to[n++] = '-';
     ps_format_hex64(to + n, hash);
-    return (struct ps_str){to, n + 16};
+    event->id = (struct ps_str){to, n + 16};
+    event->id_number = hash;
+    event->id_is_made = n == ID_MS_DIGITS + 1;
 }
 
 static struct ps_str or_absent(struct ps_str s)
@@ -191,7 +232,10 @@ enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct p
     };
     if (event.path.len == 0) /* "?q=1": nothing before the query */
         return PS_REJECT_PATH_MISSING;
-    event.id = raw->id.ptr != NULL ? raw->id : make_id(raw, with, &event, id_to);
+    if (raw->id.ptr != NULL)
+        event.id = raw->id;
+    else
+        make_id(raw, with, &event, id_to);
     *ret = event;
     return PS_REJECT_NONE;
 }

@@ -37,6 +37,10 @@ struct ps_event {
     int32_t status;       /* or PS_ABSENT */
     int8_t is_error;      /* status >= 400; without a status what the sender said; or PS_ABSENT */
     bool has_client;
+    /* What follows from the texts, computed once by ps_event_prepare; read it with the functions
+     * below, which also know what to do without. */
+    bool prepared, id_is_made;
+    uint64_t id_number, id_hash, path_hash, user_agent_hash;
 };
 
 enum { PS_EVENT_SCRATCH_BYTES = PS_PATH_MAX + PS_USER_AGENT_MAX + PS_ID_MAX };
@@ -65,8 +69,8 @@ bool ps_client_hash_parse(struct ps_str text, uint64_t *ret);
 /* True when the id is "<timestamp_ms>-..." : unique for good, so compared within its day alone. */
 bool ps_event_id_is_dated(const struct ps_event *event);
 /* True when the id is "<timestamp_ms>-<16 hex>", as normalising makes it: the timestamp and
- * *ret_hash say it all. */
-bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_hash);
+ * *ret_number, the hex digits' value, say it all. */
+bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_number);
 /* The leading 13-digit "<ms>-" of any id, or PS_ABSENT. */
 int64_t ps_id_leading_ms(struct ps_str id);
 
@@ -74,6 +78,13 @@ int64_t ps_id_leading_ms(struct ps_str id);
  * character. `to` has PS_PATH_MAX bytes; the result points into `path` where nothing had to change.
  */
 struct ps_str ps_path_cut(struct ps_str path, char *to);
+
+/* Computes what is asked for again and again, while the texts are in the cache. */
+void ps_event_prepare(struct ps_event *event);
+/* ps_hash64 of the texts. */
+uint64_t ps_event_id_hash(const struct ps_event *event);
+uint64_t ps_event_path_hash(const struct ps_event *event);
+uint64_t ps_event_user_agent_hash(const struct ps_event *event);
 
 /* The queue's form of an event, at most PS_EVENT_ENCODED_MAX bytes; returns the length. Byte 0 is a
  * format version. Part of the file format. */

@@ -72,8 +72,26 @@ void ps_sample_put(struct ps_sample *s, struct ps_sample_item item)
     }
 }
 
+/* Most paths have few events an hour; below this, moving beats the heap's jumping about. */
+enum { FEW_ITEMS = 48 };
+
+static void sort_few(struct ps_sample_item *items, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct ps_sample_item item = items[i];
+        size_t at = i;
+        for (; at > 0 && less(item, items[at - 1]); at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+}
+
 void ps_sample_sort(struct ps_sample *s)
 {
+    if (s->len <= FEW_ITEMS) {
+        sort_few(s->items, s->len);
+        return;
+    }
     for (size_t i = s->len / 2; i-- > 0;)
         sift_down(s->items, s->len, i);
     for (size_t n = s->len; n > 1; n--) {

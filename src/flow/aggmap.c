@@ -58,6 +58,12 @@ static size_t bucket_of(const struct ps_aggmap *m, int32_t hour, uint64_t path_h
     return (size_t)(h ^ h >> 32) & (m->bucket_count - 1);
 }
 
+void ps_aggmap_prefetch(const struct ps_aggmap *m, int32_t hour, uint64_t path_hash)
+{
+    if (m->bucket_count > 0)
+        __builtin_prefetch(m->buckets[bucket_of(m, hour, path_hash)]);
+}
+
 struct ps_aggmap_entry *ps_aggmap_find(const struct ps_aggmap *m, int32_t hour, struct ps_str path,
                                        uint64_t path_hash)
 {

@@ -38,6 +38,8 @@ static inline struct ps_str ps_aggmap_path(const struct ps_aggmap_entry *entry)
 struct ps_aggmap_entry *ps_aggmap_find(const struct ps_aggmap *m, int32_t hour, struct ps_str path,
                                        uint64_t path_hash);
 /* An entry of the hour whose path has this hash, whatever its text. */
+/* Says that this entry will be looked up soon. */
+void ps_aggmap_prefetch(const struct ps_aggmap *m, int32_t hour, uint64_t path_hash);
 struct ps_aggmap_entry *ps_aggmap_find_hash(const struct ps_aggmap *m, int32_t hour,
                                             uint64_t path_hash);
 /* A new empty entry (there must be none); NULL: no memory. */

@@ -56,7 +56,7 @@ static int allocate(struct ps_aggregator *a)
     a->decodes = calloc(n, sizeof *a->decodes);
     a->order = calloc(n, sizeof *a->order);
     a->sort_scratch = calloc(2 * n, sizeof *a->sort_scratch);
-    a->outcomes = calloc(n, sizeof *a->outcomes);
+    a->outcomes = calloc(PS_BATCH_EVENTS_MAX, sizeof *a->outcomes);
     return a->events && a->decodes && a->order && a->sort_scratch && a->outcomes ? 0 : PS_ENOMEM;
 }
 
@@ -113,10 +113,9 @@ const struct ps_aggregator_counters *ps_aggregator_counters(const struct ps_aggr
     return &a->counters;
 }
 
-/* The first `count` of `events`, on their way. */
-static struct ps_delivery delivery_of(struct ps_aggregator *a, size_t count)
+static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
 {
-    return (struct ps_delivery){
+    struct ps_delivery d = {
         .store = a->config.store,
         .queue = a->config.queue,
         .clock = a->config.clock,
@@ -125,31 +124,37 @@ static struct ps_delivery delivery_of(struct ps_aggregator *a, size_t count)
         .partition = a->config.partition,
         .max_retries = a->config.max_retries,
         .jitter = a->position ^ UINT64_C(0x9e3779b97f4a7c15),
+        .records = a->records.items,
         .events = a->events,
         .decodes = a->decodes,
         .order = a->order,
         .sort_scratch = a->sort_scratch,
         .outcomes = a->outcomes,
-        .count = count,
+        .count = a->records.count,
+        .next_position = a->records.next_position,
     };
-}
-
-static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
-{
-    struct ps_delivery d = delivery_of(a, a->records.count);
-    d.records = a->records.items;
-    d.next_position = a->records.next_position;
-    for (size_t i = 0; i < d.count; i++)
+    for (size_t i = 0; i < d.count; i++) {
         a->decodes[i] = ps_event_decode(d.records[i].bytes, d.records[i].len, &a->events[i]) == 0;
+        if (a->decodes[i])
+            ps_event_prepare(&a->events[i]);
+        else /* it becomes a dead letter and counts nowhere */
+            a->outcomes[i] = PS_OUTCOME_DUPLICATE;
+    }
     return ps_deliver(&d, e);
 }
 
-static int count_batch(struct ps_aggregator *a, size_t count, struct ps_err *e)
+enum { COUNTED_AHEAD = 8 };
+
+/* Those that were new. */
+static int count_events(struct ps_aggregator *a, const struct ps_event *events, size_t count,
+                        struct ps_err *e)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!a->decodes[i] || a->outcomes[i] != PS_OUTCOME_NEW)
+        if (i + COUNTED_AHEAD < count && a->outcomes[i + COUNTED_AHEAD] == PS_OUTCOME_NEW)
+            ps_cache_prefetch(a->cache, &events[i + COUNTED_AHEAD]);
+        if (a->outcomes[i] != PS_OUTCOME_NEW)
             continue;
-        int r = ps_cache_count(a->cache, &a->events[i], e);
+        int r = ps_cache_count(a->cache, &events[i], e);
         if (r < 0)
             return r;
         a->unsettled++;
@@ -177,7 +182,7 @@ int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e)
     a->recovered = false; /* until the batch is applied and counted */
     r = deliver_batch(a, e);
     if (r == 0)
-        r = count_batch(a, a->records.count, e);
+        r = count_events(a, a->events, a->records.count, e);
     if (r < 0)
         return r;
     a->recovered = true;
@@ -199,38 +204,33 @@ static int begin(struct ps_aggregator *a, struct ps_err *e)
     return r;
 }
 
-static struct ps_str record_of(const struct ps_outbox *o, size_t i)
-{
-    size_t from = i == 0 ? 0 : o->ends[i - 1];
-    return (struct ps_str){o->bytes.ptr + from, o->ends[i] - from};
-}
-
-static int keep_refused(struct ps_aggregator *a, const struct ps_outbox *events, size_t from,
-                        size_t count, struct ps_outbox *refused, struct ps_err *e)
+static int keep_refused(struct ps_aggregator *a, const struct ps_parcel *parcel,
+                        struct ps_outbox *refused, struct ps_err *e)
 {
     int r = 0;
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        struct ps_str record = record_of(events, from + i);
+    for (size_t i = 0; r == 0 && i < parcel->count; i++)
         if (a->outcomes[i] != PS_OUTCOME_NEW && a->outcomes[i] != PS_OUTCOME_DUPLICATE)
-            r = ps_outbox_record(refused, (const uint8_t *)record.ptr, record.len);
-    }
+            r = ps_outbox_event(refused, &parcel->events[i]);
     return r < 0 ? ps_fail(e, r, "aggregator: no memory for what is refused") : 0;
 }
 
-static int take_some(struct ps_aggregator *a, const struct ps_outbox *events, size_t from,
-                     size_t count, struct ps_outbox *refused, struct ps_err *e)
+static int store_and_count(struct ps_aggregator *a, const struct ps_parcel *parcel,
+                           struct ps_outbox *refused, struct ps_err *e)
 {
-    struct ps_delivery d = delivery_of(a, count);
-    for (size_t i = 0; i < count; i++) {
-        struct ps_str record = record_of(events, from + i);
-        a->decodes[i] = true;
-        if (ps_event_decode((const uint8_t *)record.ptr, record.len, &a->events[i]) < 0)
-            return ps_fail(e, PS_EINVAL, "aggregator: this is not an encoded event");
-    }
-    int r = ps_deliver_direct(&d, e);
+    struct ps_batch batch = {
+        .events = parcel->events, .count = parcel->count, .order = parcel->order, .direct = true};
+    struct ps_applied applied = {.outcomes = a->outcomes};
+    int r = ps_store_apply(a->config.store, &batch, &applied, e);
     if (r == 0)
-        r = count_batch(a, count, e);
-    return r < 0 ? r : keep_refused(a, events, from, count, refused, e);
+        r = count_events(a, parcel->events, parcel->count, e);
+    if (r == 0 && applied.refused > 0)
+        r = keep_refused(a, parcel, refused, e);
+    if (r < 0)
+        return r;
+    a->counters.batches++;
+    a->counters.fresh += applied.fresh;
+    a->counters.duplicates += applied.duplicates;
+    return 0;
 }
 
 /* Nothing that was taken since the last flush stays, in the store and in memory. */
@@ -240,19 +240,15 @@ static void give_up(struct ps_aggregator *a)
     a->transacting = a->recovered = false;
 }
 
-int ps_aggregator_take(struct ps_aggregator *a, const struct ps_outbox *events,
+int ps_aggregator_take(struct ps_aggregator *a, const struct ps_parcel *parcel,
                        struct ps_outbox *refused, struct ps_err *e)
 {
-    size_t most = a->config.batch_events;
     int r = a->recovered ? 0 : recover(a, e);
-    if (r == 0)
+    if (r == 0 && parcel->count > 0)
         r = begin(a, e);
-    if (r < 0)
+    if (r < 0 || parcel->count == 0)
         return r;
-    for (size_t from = 0; r == 0 && from < events->count; from += most) {
-        size_t left = events->count - from;
-        r = take_some(a, events, from, left < most ? left : most, refused, e);
-    }
+    r = store_and_count(a, parcel, refused, e);
     if (r < 0)
         give_up(a);
     return r < 0 ? r : flush_when_full(a, e);

@@ -18,6 +18,7 @@
 #define PS_FLOW_AGGREGATOR_H
 
 #include "flow/outbox.h"
+#include "flow/parcel.h"
 #include "port/clock.h"
 #include "port/kv.h"
 #include "port/queue.h"
@@ -59,12 +60,12 @@ void ps_aggregator_close(struct ps_aggregator *a); /* writes nothing */
 
 /* One batch. Returns how many events it took from the queue, 0 when there is none. */
 int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e);
-/* Stores and counts events that can be had again where they come from (a file being imported) and
- * therefore need no queue, in one transaction with their statistics: at the latest at the next
- * flush, and until then another handle sees nothing of them and the queue has to wait. What the
- * store refuses is added to `refused`, to be brought through the queue, which keeps dead letters.
- * After a failure nothing taken since the last flush stays. */
-int ps_aggregator_take(struct ps_aggregator *a, const struct ps_outbox *events,
+/* Stores and counts events (sorted) that can be had again where they come from (a file being
+ * imported) and therefore need no queue, in one transaction with their statistics: at the latest at
+ * the next flush, and until then another handle sees nothing of them and the queue has to wait.
+ * What the store refuses is added to `refused`, to be brought through the queue, which keeps dead
+ * letters. After a failure nothing taken since the last flush stays. */
+int ps_aggregator_take(struct ps_aggregator *a, const struct ps_parcel *parcel,
                        struct ps_outbox *refused, struct ps_err *e);
 /* Writes the statistics and moves the watermark; commits what was taken. */
 int ps_aggregator_flush(struct ps_aggregator *a, struct ps_err *e);
@@ -74,10 +75,10 @@ int ps_aggregator_drain(struct ps_aggregator *a, struct ps_err *e);
 /* Steps and waits until ps_aggregator_stop, then drains. */
 int ps_aggregator_run(struct ps_aggregator *a, struct ps_err *e);
 /* ps_aggregator_take by the running thread, for one other thread: waits until what was fed before
- * is taken, hands this over and returns; both outboxes are the aggregator's until the next feed
- * returns. `events` NULL: waits for the rest and for a flush. Once it has failed, it always fails.
+ * is taken, hands this over and returns; both are the aggregator's until the next feed returns.
+ * `parcel` NULL: waits for the rest and for a flush. Once it has failed, it always fails.
  */
-int ps_aggregator_feed(struct ps_aggregator *a, const struct ps_outbox *events,
+int ps_aggregator_feed(struct ps_aggregator *a, const struct ps_parcel *parcel,
                        struct ps_outbox *refused, struct ps_err *e);
 void ps_aggregator_wake(struct ps_aggregator *a);
 void ps_aggregator_stop(struct ps_aggregator *a);

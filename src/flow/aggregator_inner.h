@@ -14,7 +14,7 @@
 /* What another thread has handed over. */
 struct feed {
     bool busy;                      /* being taken */
-    const struct ps_outbox *events; /* NULL: only flush */
+    const struct ps_parcel *parcel; /* NULL: only flush */
     struct ps_outbox *refused;
     int code; /* of the last one */
     struct ps_err failure;

@@ -81,18 +81,18 @@ static int wait_for_answer(struct ps_aggregator *a, struct ps_err *e)
     return a->feed.code < 0 ? ps_fail(e, a->feed.code, "%s", a->feed.failure.text) : 0;
 }
 
-int ps_aggregator_feed(struct ps_aggregator *a, const struct ps_outbox *events,
+int ps_aggregator_feed(struct ps_aggregator *a, const struct ps_parcel *parcel,
                        struct ps_outbox *refused, struct ps_err *e)
 {
     pthread_mutex_lock(&a->lock);
     int r = wait_for_answer(a, e);
     if (r == 0) {
-        a->feed.events = events;
+        a->feed.parcel = parcel;
         a->feed.refused = refused;
         a->feed.busy = a->awake = true;
         pthread_cond_signal(&a->woken);
     }
-    if (r == 0 && events == NULL)
+    if (r == 0 && parcel == NULL)
         r = wait_for_answer(a, e);
     pthread_mutex_unlock(&a->lock);
     return r;
@@ -109,7 +109,7 @@ static bool is_fed(struct ps_aggregator *a)
 static void take_feed(struct ps_aggregator *a)
 {
     struct ps_err e = {0};
-    int r = a->feed.events != NULL ? ps_aggregator_take(a, a->feed.events, a->feed.refused, &e)
+    int r = a->feed.parcel != NULL ? ps_aggregator_take(a, a->feed.parcel, a->feed.refused, &e)
                                    : ps_aggregator_flush(a, &e);
     pthread_mutex_lock(&a->lock);
     a->feed.code = r < 0 ? r : 0;

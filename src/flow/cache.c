@@ -7,7 +7,6 @@
  */
 #include "flow/cache.h"
 
-#include "base/buf.h"
 #include "base/check.h"
 #include "base/time.h"
 #include "core/hash.h"
@@ -239,11 +238,16 @@ static int demote(struct ps_cache *c, int32_t hour, uint64_t loser, struct ps_er
     return 0;
 }
 
+void ps_cache_prefetch(const struct ps_cache *c, const struct ps_event *event)
+{
+    ps_aggmap_prefetch(&c->map, ps_time_hour(event->timestamp_ms), ps_event_path_hash(event));
+}
+
 int ps_cache_count(struct ps_cache *c, const struct ps_event *event, struct ps_err *e)
 {
     int32_t hour = ps_time_hour(event->timestamp_ms);
     struct ps_str path = event->path;
-    uint64_t path_hash = ps_hash64(path.ptr, path.len, 0), loser;
+    uint64_t path_hash = ps_event_path_hash(event), loser;
     struct ps_aggmap_entry *entry = ps_aggmap_find(&c->map, hour, path, path_hash);
     int r;
     if (entry == NULL || entry->removed) {
@@ -277,58 +281,58 @@ int ps_cache_count(struct ps_cache *c, const struct ps_event *event, struct ps_e
 
 /* --- settling --- */
 
+/* Rows go to the store some at a time, so that their bytes need not all be there at once. */
+enum { SLICE_ROWS = 256, SLICE_BYTES = 16 * PS_STAT_BYTES_MAX };
+
 struct settling {
-    struct ps_stat_row *rows;
-    size_t count;
-    struct ps_buf bytes; /* of all packed rows */
+    struct ps_aggmap_entry **dirty; /* in the order of the rows */
+    size_t count, at;
+    struct ps_stat_row *rows; /* SLICE_ROWS */
+    char *bytes;              /* SLICE_BYTES */
 };
 
-/* Packs every dirty entry. Pointers are set when all bytes are there: the buffer moves as it grows,
- * so until then a row's strings hold offsets. */
-static int pack_entry(void *ctx, struct ps_aggmap_entry *entry)
+static int collect_dirty(void *ctx, struct ps_aggmap_entry *entry)
 {
     struct settling *s = ctx;
-    if (!entry->dirty)
-        return 0;
-    struct ps_stat_row *row = &s->rows[s->count];
-    int r = ps_buf_reserve(&s->bytes, PS_STAT_BYTES_MAX);
-    if (r < 0)
-        return r;
-    char *base = s->bytes.ptr + s->bytes.len;
-    row->hour = entry->hour;
-    row->path = ps_aggmap_path(entry);
-    ps_aggregate_pack(&entry->aggregate, base, &row->stat);
-    struct ps_str *parts[] = {&row->stat.samples, &row->stat.sample_keys, &row->stat.clients,
-                              &row->stat.sketch, &row->stat.methods};
-    size_t used = 0;
-    for (size_t i = 0; i < PS_COUNT_OF(parts); i++) {
-        size_t at = parts[i]->len == 0 ? 0 : (size_t)(parts[i]->ptr - base);
-        if (at + parts[i]->len > used)
-            used = at + parts[i]->len;
-        parts[i]->ptr = (const char *)(uintptr_t)(s->bytes.len + at);
-    }
-    s->bytes.len += used;
-    s->count++;
+    if (entry->dirty)
+        s->dirty[s->count++] = entry;
     return 0;
 }
 
-static void point_rows(struct settling *s)
+static int compare_entries(const void *x, const void *y)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        struct ps_stat *stat = &s->rows[i].stat;
-        struct ps_str *parts[] = {&stat->samples, &stat->sample_keys, &stat->clients, &stat->sketch,
-                                  &stat->methods};
-        for (size_t k = 0; k < PS_COUNT_OF(parts); k++)
-            parts[k]->ptr = s->bytes.ptr + (uintptr_t)parts[k]->ptr;
-    }
-}
-
-static int compare_rows(const void *x, const void *y)
-{
-    const struct ps_stat_row *a = x, *b = y;
+    const struct ps_aggmap_entry *a = *(struct ps_aggmap_entry *const *)x,
+                                 *b = *(struct ps_aggmap_entry *const *)y;
     if (a->hour != b->hour)
         return a->hour < b->hour ? -1 : 1;
-    return ps_str_compare(a->path, b->path);
+    return ps_str_compare(ps_aggmap_path(a), ps_aggmap_path(b));
+}
+
+/* Where the bytes of a packed row end. */
+static const char *end_of(const struct ps_stat *stat, const char *start)
+{
+    const struct ps_str parts[] = {stat->samples, stat->sample_keys, stat->clients, stat->sketch,
+                                   stat->methods};
+    for (size_t i = 0; i < PS_COUNT_OF(parts); i++)
+        if (parts[i].len > 0 && parts[i].ptr + parts[i].len > start)
+            start = parts[i].ptr + parts[i].len;
+    return start;
+}
+
+/* The next rows, as many as there is room for. */
+static size_t pack_slice(struct settling *s)
+{
+    char *to = s->bytes;
+    size_t n = 0;
+    while (s->at < s->count && n < SLICE_ROWS && to + PS_STAT_BYTES_MAX <= s->bytes + SLICE_BYTES) {
+        struct ps_aggmap_entry *entry = s->dirty[s->at++];
+        struct ps_stat_row *row = &s->rows[n++];
+        row->hour = entry->hour;
+        row->path = ps_aggmap_path(entry);
+        ps_aggregate_pack(&entry->aggregate, to, &row->stat);
+        to = (char *)(uintptr_t)end_of(&row->stat, to);
+    }
+    return n;
 }
 
 static bool keep_recent(void *ctx, struct ps_aggmap_entry *entry)
@@ -362,22 +366,52 @@ static void evict(struct ps_cache *c)
         ps_cache_clear(c);
 }
 
+static int write_slices(struct ps_cache *c, struct settling *s, uint32_t partition,
+                        uint64_t watermark, int64_t now_ms, struct ps_err *e)
+{
+    int r;
+    do {
+        size_t n = pack_slice(s);
+        r = ps_store_settle(c->store, s->rows, n, partition, watermark, now_ms, e);
+    } while (r == 0 && s->at < s->count);
+    return r;
+}
+
+/* In the transaction that is open, or in one of its own. */
+static int write_dirty(struct ps_cache *c, struct settling *s, uint32_t partition,
+                       uint64_t watermark, int64_t now_ms, struct ps_err *e)
+{
+    bool own = !c->store->in_transaction;
+    int r = own ? ps_store_begin(c->store, e) : 0;
+    if (r < 0)
+        return r;
+    r = write_slices(c, s, partition, watermark, now_ms, e);
+    if (own && r == 0)
+        return ps_store_commit(c->store, e);
+    if (own)
+        ps_store_rollback(c->store);
+    return r;
+}
+
 int ps_cache_settle(struct ps_cache *c, uint32_t partition, uint64_t watermark, int64_t now_ms,
                     struct ps_err *e)
 {
-    struct settling s = {0};
-    ps_buf_init(&s.bytes, SIZE_MAX / 4);
-    s.rows = calloc(c->dirty + 1, sizeof *s.rows);
-    int r = s.rows == NULL ? PS_ENOMEM : ps_aggmap_each(&c->map, pack_entry, &s);
-    if (r < 0) {
-        r = ps_fail(e, r, "cache: no memory to write %zu aggregates", c->dirty);
+    struct settling s = {
+        .dirty = malloc((c->dirty + 1) * sizeof(struct ps_aggmap_entry *)),
+        .rows = malloc(SLICE_ROWS * sizeof *s.rows),
+        .bytes = malloc(SLICE_BYTES),
+    };
+    int r = 0;
+    if (s.dirty == NULL || s.rows == NULL || s.bytes == NULL) {
+        r = ps_fail(e, PS_ENOMEM, "cache: no memory to write %zu aggregates", c->dirty);
     } else {
-        point_rows(&s);
-        qsort(s.rows, s.count, sizeof *s.rows, compare_rows);
-        r = ps_store_settle(c->store, s.rows, s.count, partition, watermark, now_ms, e);
+        ps_aggmap_each(&c->map, collect_dirty, &s);
+        qsort(s.dirty, s.count, sizeof(struct ps_aggmap_entry *), compare_entries);
+        r = write_dirty(c, &s, partition, watermark, now_ms, e);
     }
+    free(s.dirty);
     free(s.rows);
-    ps_buf_done(&s.bytes);
+    free(s.bytes);
     if (r < 0)
         return r;
     ps_aggmap_each(&c->map, clean_entry, NULL);

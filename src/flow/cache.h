@@ -17,6 +17,8 @@ int ps_cache_open(struct ps_cache **ret, struct ps_store *store, size_t bytes_ma
                   size_t max_paths_per_hour, struct ps_err *e);
 void ps_cache_close(struct ps_cache *c);
 
+/* Says that this event will be counted soon. */
+void ps_cache_prefetch(const struct ps_cache *c, const struct ps_event *event);
 /* Counts one new event in the aggregate of its path and hour, or in the other's. */
 int ps_cache_count(struct ps_cache *c, const struct ps_event *event, struct ps_err *e);
 bool ps_cache_is_dirty(const struct ps_cache *c);

@@ -96,41 +96,27 @@ static int bury_refused(void *ctx, const uint8_t *outcomes, struct ps_err *e)
     return 0;
 }
 
-static int apply_batch(struct ps_delivery *d, struct ps_batch *batch, size_t from, struct ps_err *e)
-{
-    struct ps_applied applied = {.outcomes = d->outcomes + from};
-    batch->events = d->events + from;
-    batch->order = d->order + from;
-    batch->partition = d->partition;
-    ps_batch_sort(batch->events, batch->count, d->order + from, d->sort_scratch);
-    int r = ps_store_apply(d->store, batch, &applied, e);
-    if (r < 0)
-        return r;
-    d->counters->batches++;
-    d->counters->fresh += applied.fresh;
-    d->counters->duplicates += applied.duplicates;
-    return 0;
-}
-
-int ps_deliver_direct(struct ps_delivery *d, struct ps_err *e)
-{
-    struct ps_batch batch = {.count = d->count, .direct = true};
-    return apply_batch(d, &batch, 0, e);
-}
-
 static int apply(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
 {
     struct range range = {d, from, to};
     struct ps_batch batch = {
+        .events = d->events + from,
         .count = to - from,
+        .order = d->order + from,
+        .partition = d->partition,
         .first_position = position_of(d, from),
         .next_position = position_of(d, to),
         .refused = bury_refused,
         .ctx = &range,
     };
-    int r = apply_batch(d, &batch, from, e);
+    struct ps_applied applied = {.outcomes = d->outcomes + from};
+    ps_batch_sort(batch.events, batch.count, d->order + from, d->sort_scratch);
+    int r = ps_store_apply(d->store, &batch, &applied, e);
     if (r < 0)
         return r;
+    d->counters->batches++;
+    d->counters->fresh += applied.fresh;
+    d->counters->duplicates += applied.duplicates;
     for (size_t i = from; i < to; i++) {
         d->counters->closed_day += d->outcomes[i] == PS_OUTCOME_CLOSED_DAY;
         d->counters->too_many_days += d->outcomes[i] == PS_OUTCOME_TOO_MANY_DAYS;

@@ -32,10 +32,6 @@ struct ps_delivery {
     uint64_t next_position;
 };
 
-/* Stores the events, which come from no queue, in the transaction that is open; once, without
- * retries and dead letters. `records` is not used. */
-int ps_deliver_direct(struct ps_delivery *d, struct ps_err *e);
-
 /* 0 when every record is stored, known, or a dead letter, and the position is past them. Negative:
  * told to stop, or the dead letters are full; the position tells how far it came. */
 int ps_deliver(struct ps_delivery *d, struct ps_err *e);

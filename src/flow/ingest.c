@@ -74,16 +74,23 @@ static bool needs_fresh(const struct ps_raw_event *raw)
     return raw->id.ptr == NULL && !raw->has_id_hash && raw->request_id.ptr == NULL;
 }
 
+enum ps_reject ps_ingest_normalise(struct ps_ingest *in, int64_t now_ms,
+                                   const struct ps_raw_event *raw, char *scratch,
+                                   struct ps_event *ret)
+{
+    struct ps_normal with = {.now_ms = now_ms};
+    hash_client(in, raw, &with);
+    if (needs_fresh(raw))
+        with.fresh = ps_random64();
+    return ps_event_normalise(raw, &with, scratch, ret);
+}
+
 static int ingest_at(struct ps_ingest *in, int64_t now_ms, const struct ps_raw_event *raw,
                      unsigned line, unsigned index, struct ps_outbox *out, struct ps_ingested *ret)
 {
     char rewritten[PS_EVENT_SCRATCH_BYTES];
     struct ps_event event;
-    struct ps_normal with = {.now_ms = now_ms};
-    hash_client(in, raw, &with);
-    if (needs_fresh(raw))
-        with.fresh = ps_random64();
-    enum ps_reject why = ps_event_normalise(raw, &with, rewritten, &event);
+    enum ps_reject why = ps_ingest_normalise(in, now_ms, raw, rewritten, &event);
     if (why != PS_REJECT_NONE) {
         ps_ingested_reject(ret, line, index, why);
         return 0;

@@ -38,6 +38,11 @@ void ps_ingest_close(struct ps_ingest *in);
 
 /* Says that this event will be ingested soon. */
 void ps_ingest_prefetch(struct ps_ingest *in, const struct ps_raw_event *raw);
+/* What becomes of the event: hashes the address, cuts the path, makes the id. As
+ * ps_event_normalise: *ret points into `raw`'s memory and `scratch`. */
+enum ps_reject ps_ingest_normalise(struct ps_ingest *in, int64_t now_ms,
+                                   const struct ps_raw_event *raw, char *scratch,
+                                   struct ps_event *ret);
 /* One event; on PS_REJECT_NONE it is in the outbox. *ret_error: 0, or PS_EFULL / PS_ENOMEM of the
  * outbox. `line` and `index` go to the rejection; *ret accumulates (start it with zeros). */
 int ps_ingest_event(struct ps_ingest *in, const struct ps_raw_event *raw, unsigned line,

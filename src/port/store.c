@@ -148,10 +148,13 @@ static uint64_t load_head(struct ps_str id, size_t from)
 
 static struct ps_sort_key key_of(const struct ps_event *event, size_t index)
 {
+    struct ps_sort_key key = {.timestamp_ms = event->timestamp_ms, .index = (uint32_t)index};
     size_t from = event->id.len > ID_TIME_BYTES ? ID_TIME_BYTES : 0;
-    return (struct ps_sort_key){event->timestamp_ms,
-                                {load_head(event->id, from), load_head(event->id, from + 8)},
-                                (uint32_t)index};
+    if (ps_event_id_is_made(event, &key.head[0]))
+        return key;
+    key.head[0] = load_head(event->id, from);
+    key.head[1] = load_head(event->id, from + 8);
+    return key;
 }
 
 static bool in_order(const struct ps_event *events, const struct ps_sort_key *a,

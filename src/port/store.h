@@ -58,13 +58,12 @@ struct ps_batch {
 /* What decides the order nearly always, side by side in memory. */
 struct ps_sort_key {
     int64_t timestamp_ms;
-    uint64_t head[2]; /* of the id, less what begins with the time */
+    uint64_t head[2]; /* of the id: the number of a made one, else bytes */
     uint32_t index;
 };
 
 /* Sorts `order` (count entries, contents ignored) as ps_batch wants it; `scratch` has 2 * count
- * keys. Ids are in the order of their bytes after the first 13-digit time, if they begin with one.
- */
+ * keys. Among events of one time made ids (ps_event_id_is_made) are in their order. */
 void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order,
                    struct ps_sort_key *scratch);
 

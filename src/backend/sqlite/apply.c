@@ -113,6 +113,8 @@ static struct id_kinds kinds_of(const struct ps_batch *b)
 {
     struct id_kinds kinds = {false, false};
     for (size_t i = 0; i < b->count; i++) {
+        if (ps_event_id_is_dated(&b->events[i]))
+            continue;
         int64_t leading_ms = ps_id_leading_ms(b->events[i].id);
         kinds.foreign |= leading_ms != b->events[i].timestamp_ms;
         kinds.misdated |= leading_ms != b->events[i].timestamp_ms && leading_ms != PS_ABSENT;
@@ -135,6 +137,19 @@ static int insert_in_order(struct applying *a)
     return r;
 }
 
+/* The texts of events lie anywhere, often in another core's cache. */
+static void prefetch_event(const struct ps_batch *b, size_t k)
+{
+    enum { NEAR = 8, FAR = 16 };
+    if (k + FAR < b->count)
+        __builtin_prefetch(&b->events[b->order[k + FAR]]);
+    if (k + NEAR >= b->count)
+        return;
+    const struct ps_event *event = &b->events[b->order[k + NEAR]];
+    __builtin_prefetch(event->path.ptr);
+    __builtin_prefetch(event->user_agent.ptr);
+}
+
 /* order[from..to) of one day: what goes in bulk. `plan` NULL: all of it. */
 static int insert_day(struct applying *a, size_t from, size_t to, const struct foreign_plan *plan)
 {
@@ -144,6 +159,7 @@ static int insert_day(struct applying *a, size_t from, size_t to, const struct f
     int r = 0;
     for (size_t k = from; r == 0 && k < to; k++) {
         size_t index = b->order[k];
+        prefetch_event(b, k);
         if (plan != NULL && !plan->in_bulk[index] && !ps_event_id_is_dated(&b->events[index]))
             continue;
         if (t == NULL)

@@ -20,13 +20,12 @@ struct cursor {
 
 #define SIGN UINT64_C(0x8000000000000000)
 
-struct event_key ps_event_key(struct ps_str id, int64_t timestamp_ms)
+struct event_key ps_event_key(const struct ps_event *event)
 {
-    struct ps_event event = {.id = id, .timestamp_ms = timestamp_ms};
-    uint64_t hash;
-    if (!ps_event_id_is_made(&event, &hash))
-        return (struct event_key){.text = id};
-    return (struct event_key){.is_number = true, .number = (int64_t)(hash ^ SIGN)};
+    uint64_t number;
+    if (!ps_event_id_is_made(event, &number))
+        return (struct event_key){.text = event->id};
+    return (struct event_key){.is_number = true, .number = (int64_t)(number ^ SIGN)};
 }
 
 struct ps_str ps_event_key_id(int64_t number, int64_t timestamp_ms, char *to)
@@ -120,12 +119,13 @@ static void result_number(sqlite3_context *context, int64_t value, int64_t null)
         sqlite3_result_int64(context, value);
 }
 
-static void result_key(sqlite3_context *context, const struct event_key *key)
+static void result_key(sqlite3_context *context, const struct ps_event *event)
 {
-    if (key->is_number)
-        sqlite3_result_int64(context, key->number);
+    struct event_key key = ps_event_key(event);
+    if (key.is_number)
+        sqlite3_result_int64(context, key.number);
     else
-        sqlite3_result_text(context, key->text.ptr, (int)key->text.len, SQLITE_STATIC);
+        sqlite3_result_text(context, key.text.ptr, (int)key.text.len, SQLITE_STATIC);
 }
 
 /* In the order of PS_EVENT_COLUMNS. */
@@ -136,7 +136,7 @@ static int column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int n)
     const struct ps_event *event = row->event;
     switch (n) {
     case 0: sqlite3_result_int64(context, event->timestamp_ms); break;
-    case 1: result_key(context, &row->key); break;
+    case 1: result_key(context, event); break;
     case 2: sqlite3_result_int64(context, row->path); break;
     case 3: sqlite3_result_int64(context, row->shape); break;
     case 4: result_number(context, event->response_us, PS_ABSENT); break;

@@ -23,7 +23,7 @@ struct event_key {
     struct ps_str text;
 };
 
-struct event_key ps_event_key(struct ps_str id, int64_t timestamp_ms);
+struct event_key ps_event_key(const struct ps_event *event);
 /* The id of a number, PS_MADE_ID_BYTES into `to`. */
 enum { PS_MADE_ID_BYTES = 20 + 1 + 16 };
 struct ps_str ps_event_key_id(int64_t number, int64_t timestamp_ms, char *to);
@@ -35,7 +35,6 @@ void ps_event_key_bind(sqlite3_stmt *q, int index, const struct event_key *key);
 
 struct batch_row {
     const struct ps_event *event;
-    struct event_key key;
     int64_t path, shape, user_agent; /* words; 0 is NULL */
     uint8_t *outcome;                /* set to PS_OUTCOME_NEW when inserted */
 };

@@ -18,7 +18,7 @@
 static int has_event(struct applying *a, struct ps_str id, int64_t timestamp_ms, bool *ret)
 {
     struct day_table *t = ps_sqlite_find_day(a->s, ps_time_day(timestamp_ms));
-    struct event_key key = ps_event_key(id, timestamp_ms);
+    struct event_key key = ps_event_key(&(struct ps_event){.id = id, .timestamp_ms = timestamp_ms});
     *ret = false;
     if (t == NULL)
         return 0;

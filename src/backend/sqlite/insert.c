@@ -11,14 +11,14 @@ int ps_sqlite_fill_row(struct applying *a, struct day_table *t, size_t index, st
 {
     const struct ps_event *event = &a->batch->events[index];
     struct db *db = &a->s->db;
-    *row = (struct batch_row){.event = event,
-                              .key = ps_event_key(event->id, event->timestamp_ms),
-                              .outcome = &a->outcomes[index]};
-    int r = row->key.is_number ? 0 : ps_sqlite_mark_text_ids(a->s, t, a->e);
+    uint64_t number;
+    *row = (struct batch_row){.event = event, .outcome = &a->outcomes[index]};
+    int r = ps_event_id_is_made(event, &number) ? 0 : ps_sqlite_mark_text_ids(a->s, t, a->e);
     if (r == 0)
-        r = ps_words_text(&t->words, db, event->path, &row->path, a->e);
+        r = ps_words_text(&t->words, db, event->path, ps_event_path_hash(event), &row->path, a->e);
     if (r == 0)
-        r = ps_words_text(&t->words, db, event->user_agent, &row->user_agent, a->e);
+        r = ps_words_text(&t->words, db, event->user_agent, ps_event_user_agent_hash(event),
+                          &row->user_agent, a->e);
     if (r == 0)
         r = ps_words_shape(&t->words, db, event, &row->shape, a->e);
     return r;

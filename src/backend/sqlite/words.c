@@ -71,14 +71,13 @@ static int remember(struct dictionary *d, struct ps_str key, uint64_t hash, int6
                : 0;
 }
 
-int ps_words_text(struct words *w, struct db *db, struct ps_str text, int64_t *ret,
+int ps_words_text(struct words *w, struct db *db, struct ps_str text, uint64_t hash, int64_t *ret,
                   struct ps_err *e)
 {
     struct dictionary *d = &w->texts;
     *ret = 0;
     if (text.ptr == NULL)
         return 0;
-    uint64_t hash = ps_hash64(text.ptr, text.len, 0);
     *ret = ps_dict_find(&d->cache, text, hash);
     if (*ret != 0)
         return 0;

@@ -31,8 +31,8 @@ struct words {
 
 int ps_words_open(struct words *w, struct db *db, const char *day_name, struct ps_err *e);
 void ps_words_close(struct words *w); /* one of zeros is fine */
-/* The number of the text, made when it is new; 0 for an absent one. */
-int ps_words_text(struct words *w, struct db *db, struct ps_str text, int64_t *ret,
+/* The number of the text, made when it is new; 0 for an absent one. `hash` is ps_hash64 of it. */
+int ps_words_text(struct words *w, struct db *db, struct ps_str text, uint64_t hash, int64_t *ret,
                   struct ps_err *e);
 int ps_words_shape(struct words *w, struct db *db, const struct ps_event *event, int64_t *ret,
                    struct ps_err *e);
