@@ -14,8 +14,10 @@
 
 #include <stdlib.h>
 
-/* Flush at the latest after so many: bounds recovery, and the log of a transaction. */
-enum { UNSETTLED_EVENTS_MAX = 1 << 20 };
+enum {
+    UNSETTLED_EVENTS_MAX = 1 << 20, /* flush at the latest after so many: bounds recovery */
+    TAKEN_BATCHES_MAX = 20,         /* of batch_events, and commit what was taken */
+};
 
 static int count_pending(void *ctx, const struct ps_event *event)
 {
@@ -164,7 +166,8 @@ static int count_events(struct ps_aggregator *a, const struct ps_event *events, 
 
 static int flush_when_full(struct ps_aggregator *a, struct ps_err *e)
 {
-    return ps_cache_is_full(a->cache) || a->unsettled >= UNSETTLED_EVENTS_MAX
+    bool much_taken = a->transacting && a->unsettled >= TAKEN_BATCHES_MAX * a->config.batch_events;
+    return ps_cache_is_full(a->cache) || a->unsettled >= UNSETTLED_EVENTS_MAX || much_taken
                ? ps_aggregator_flush(a, e)
                : 0;
 }

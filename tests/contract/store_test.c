@@ -508,6 +508,109 @@ static void test_freeze_sees_one_moment(void **state)
     ps_buf_done(&after);
 }
 
+/* --- transactions --- */
+
+/* The batch, from no queue, in the transaction that is open; and a row of statistics. */
+static void take_direct(struct world *w, size_t expected_fresh)
+{
+    struct ps_stat_row row = row_of(NOON_HOUR, PS_STR("/"), 2);
+    struct ps_batch b = take_batch(w);
+    struct ps_applied applied = {.outcomes = w->outcomes};
+    b.direct = true;
+    b.first_position = b.next_position = 0;
+    OK(ps_store_apply(w->store, &b, &applied, &test_err));
+    assert_int_equal(applied.fresh, expected_fresh);
+    OK(ps_store_settle(w->store, &row, 1, 0, w->positions[0], NOON, &test_err));
+    clear_batch(w);
+}
+
+static void test_transaction_commits(void **state)
+{
+    struct world *w = *state;
+    add_dated(w, NOON, 1);
+    EXPECT_APPLY(w, "N");
+    OK(ps_store_begin(w->store, &test_err));
+    for (int round = 0; round < 2; round++) { /* the second time they are known */
+        add_dated(w, NOON, 2);
+        add_event(w, "foreign", NOON + PS_MS_PER_DAY);
+        take_direct(w, round == 0 ? 2 : 0);
+    }
+    OK(ps_store_commit(w->store, &test_err));
+    reopen(w);
+    expect_position(w, 0, 1, 1); /* the queue's alone */
+    EXPECT_TEXT("", ps_store_redo(w->store, 0, dump_redo, &got, &test_err));
+    EXPECT_TEXT("row 489036 '/' 2 0 0 0 0 0 0 0 '' '' '' '' ''\n",
+                ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
+    add_dated(w, NOON, 2);
+    add_event(w, "foreign", NOON);
+    EXPECT_APPLY(w, "DD");
+}
+
+static void expect_as_before(struct world *w, const struct ps_buf *before)
+{
+    struct ps_buf after;
+    dump_init(&after);
+    dump_store(w->store, &after);
+    expect_same(before, &after, "something of a transaction stayed that did not commit");
+    ps_buf_done(&after);
+    add_dated(w, NOON, 2); /* nor in what the handle remembers */
+    add_event(w, "foreign", NOON + PS_MS_PER_DAY);
+    OK(ps_store_begin(w->store, &test_err));
+    take_direct(w, 2);
+    ps_store_rollback(w->store);
+}
+
+static void test_rollback_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    struct ps_buf before;
+    dump_init(&before);
+    add_dated(w, NOON, 1);
+    EXPECT_APPLY(w, "N");
+    dump_store(w->store, &before);
+    for (int round = 0; round < 2; round++) {
+        OK(ps_store_begin(w->store, &test_err));
+        add_dated(w, NOON, 2);
+        add_event(w, "foreign", NOON + PS_MS_PER_DAY);
+        take_direct(w, 2);
+        if (round == 0)
+            ps_store_rollback(w->store);
+        else
+            reopen(w); /* closing rolls back */
+        expect_as_before(w, &before);
+    }
+    ps_buf_done(&before);
+}
+
+static void test_a_failed_part_spoils_all(void **state)
+{
+    struct world *w = *state;
+    struct refusing refusing = {.answer = PS_EFULL};
+    struct ps_buf before;
+    struct ps_stat_row row = row_of(NOON_HOUR, PS_STR("/"), 1);
+    struct ps_applied applied;
+    dump_init(&before);
+    w->backend->set_state(w->place.target, DAY + 3, PS_DAY_PENDING);
+    dump_store(w->store, &before);
+    OK(ps_store_begin(w->store, &test_err));
+    add_dated(w, NOON, 2);
+    take_direct(w, 1);
+    add_dated(w, NOON + 3 * PS_MS_PER_DAY, 3);
+    struct ps_batch b = take_batch(w);
+    b.refused = note_refused;
+    b.ctx = &refusing;
+    assert_int_equal(apply_at(w, w->store, &b, &applied), PS_EFULL);
+    clear_batch(w);
+    add_dated(w, NOON, 4);
+    b = take_batch(w);
+    assert_true(apply_at(w, w->store, &b, &applied) < 0);
+    assert_true(ps_store_settle(w->store, &row, 1, 0, 0, NOON, &test_err) < 0);
+    assert_true(ps_store_commit(w->store, &test_err) < 0);
+    clear_batch(w);
+    expect_as_before(w, &before);
+    ps_buf_done(&before);
+}
+
 static const struct contract_case cases[] = {
     {"a fresh store is empty", test_fresh},
     {"I1 the same batch twice", test_same_batch_twice},
@@ -529,6 +632,9 @@ static const struct contract_case cases[] = {
     {"a callback ends the walk", test_a_callback_ends_the_walk},
     {"two handles see each other", test_two_handles},
     {"freeze sees one moment", test_freeze_sees_one_moment},
+    {"I4 a transaction: events and statistics together", test_transaction_commits},
+    {"I4 a rollback leaves nothing", test_rollback_leaves_nothing},
+    {"I4 a part that fails spoils the transaction", test_a_failed_part_spoils_all},
 };
 
 int main(void)

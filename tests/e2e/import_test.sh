@@ -204,6 +204,28 @@ sql "$T/lost" "DELETE FROM $day WHERE rowid = (SELECT min(rowid) FROM $day)" 2>/
 pathstats verify --data-dir "$T/lost"
 is "an event that is gone: 2" "$code" 2
 
+# --- lines for a day that is archived (I6): refused, kept, and counted after a restore ---
+
+C=$T/closed
+pathstats import --data-dir "$C" "$LOG"
+pathstats archive run --data-dir "$C"
+grep '"GET /' "$LOG" | sed 's,GET /,GET /late/,' | head -500 >"$T/late.log"
+pathstats import --data-dir "$C" "$T/late.log"
+is "import of lines that come too late ends with 0" "$code" 0
+late=$(grep -c . "$T/late.log")
+like "they are refused" "$out" "refused +$late +see .pathstats dead-letters list"
+like "none is accepted" "$out" "accepted +0$"
+is "nothing of them is counted" "$(sql "$C" "SELECT sum(requests) FROM path_stats_hourly")" $LINES_OF_LOG
+is "each is a dead letter" "$("$PATHSTATS" dead-letters list --json --data-dir "$C" | grep -o closed_day | wc -l)" "$late"
+for day in $(sql "$C" "SELECT date FROM archive_metadata"); do
+    pathstats archive restore "$day" --data-dir "$C"
+done
+pathstats dead-letters replay --data-dir "$C"
+is "after a restore and a replay they count" \
+    "$(sql "$C" "SELECT sum(requests) FROM path_stats_hourly")" $((LINES_OF_LOG + late))
+pathstats verify --data-dir "$C"
+is "verify: 0" "$code" 0
+
 # --- usage and exit codes ---
 
 pathstats --help

@@ -20,7 +20,7 @@ lines=$(wc -l <"$T/log")
 
 differences=0 interrupted=0
 for ((i = 0; i < KILLS; i++)); do
-    "$PATHSTATS" import --data-dir "$D" --batch-events 5000 --flush-interval 20ms "$T/log" \
+    "$PATHSTATS" import --data-dir "$D" --batch-events 500 "$T/log" \
         >"$T/summary" 2>&1 &
     importer=$!
     sleep "$(printf '0.%03d' $((RANDOM % (30 + i * 40))))" # the random moment itself

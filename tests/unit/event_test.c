@@ -330,6 +330,46 @@ static void test_dated_ids(void **state)
 }
 
 /* A made id of an early timestamp has fewer digits: not dated, so compared everywhere. */
+/* Prepared or not, the same answers. */
+static void test_preparing_changes_no_answer(void **state)
+{
+    static const struct {
+        const char *id;
+        int64_t ms;
+        bool made;
+        uint64_t number;
+    } cases[] = {
+        {"1760529600000-0000000000000000", INT64_C(1760529600000), true, 0},
+        {"1760529600000-fedcba9876543210", INT64_C(1760529600000), true,
+         UINT64_C(0xfedcba9876543210)},
+        {"1760529600000-fedcba9876543210", INT64_C(1760529600001), false, 0},
+        {"1760529600000-FEDCBA9876543210", INT64_C(1760529600000), false, 0},
+        {"1760529600000-fedcba987654321", INT64_C(1760529600000), false, 0},
+        {"1760529600000-fedcba98765432100", INT64_C(1760529600000), false, 0},
+        {"1760529600000-", INT64_C(1760529600000), false, 0},
+        {"1760529600000", INT64_C(1760529600000), false, 0},
+        {"0946684800001-0000000000000001", INT64_C(946684800001), false, 0},
+        {"order-17", INT64_C(1760529600000), false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ps_event bare = {.id = {cases[i].id, strlen(cases[i].id)},
+                                 .path = PS_STR("/a"),
+                                 .user_agent = PS_STR("agent"),
+                                 .timestamp_ms = cases[i].ms};
+        struct ps_event prepared = bare;
+        uint64_t numbers[2] = {0, 0};
+        ps_event_prepare(&prepared);
+        assert_int_equal(ps_event_id_is_made(&bare, &numbers[0]), cases[i].made);
+        assert_int_equal(ps_event_id_is_made(&prepared, &numbers[1]), cases[i].made);
+        assert_true(numbers[0] == cases[i].number && numbers[1] == cases[i].number);
+        assert_int_equal(ps_event_id_is_dated(&bare), ps_event_id_is_dated(&prepared));
+        assert_true(ps_event_id_hash(&bare) == ps_event_id_hash(&prepared));
+        assert_true(ps_event_path_hash(&bare) == ps_event_path_hash(&prepared));
+        assert_true(ps_event_user_agent_hash(&bare) == ps_event_user_agent_hash(&prepared));
+    }
+}
+
 static void test_early_made_id_is_not_dated(void **state)
 {
     (void)state;
@@ -809,6 +849,7 @@ int main(void)
         cmocka_unit_test(test_made_id_hashes_the_fields),
         cmocka_unit_test(test_made_id_tells_fields_apart),
         cmocka_unit_test(test_dated_ids),
+        cmocka_unit_test(test_preparing_changes_no_answer),
         cmocka_unit_test(test_early_made_id_is_not_dated),
         cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_statuses_and_errors),

@@ -14,9 +14,11 @@
 #include "flow/aggregator.h"
 #include "flow/commit.h"
 #include "flow/outbox.h"
+#include "flow/parcel.h"
 #include "flow/verify.h"
 #include "support/faulty_store.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -508,6 +510,197 @@ static void full_queue_says_so(void **state)
     ps_mem_forget(target);
 }
 
+/* --- events that come from no queue --- */
+
+static void fill_parcel(struct ps_parcel *p, const char *prefix, int from, int to, const char *path)
+{
+    for (int i = from; i < to; i++) {
+        char id[64];
+        snprintf(id, sizeof id, "%s%d", prefix, i);
+        struct ps_event event = event_of(id, path, 1000 + i);
+        assert_true(ps_parcel_add(p, &event));
+    }
+    ps_parcel_sort(p);
+}
+
+struct parcel_world {
+    struct ps_parcel parcel;
+    struct ps_outbox refused;
+};
+
+static struct parcel_world parcel_of(const char *prefix, int from, int to)
+{
+    struct parcel_world p;
+    assert_int_equal(ps_parcel_init(&p.parcel), 0);
+    ps_outbox_init(&p.refused, 1 << 24);
+    fill_parcel(&p.parcel, prefix, from, to, "/a");
+    return p;
+}
+
+static void done_parcel(struct parcel_world *p)
+{
+    ps_parcel_done(&p->parcel);
+    ps_outbox_done(&p->refused);
+}
+
+static int take(struct world *w, struct parcel_world *p)
+{
+    return ps_aggregator_take(w->aggregator, &p->parcel, &p->refused, NULL);
+}
+
+/* I1: whichever way they come. */
+static void taken_events_count_once(void **state)
+{
+    struct world *w = *state;
+    struct parcel_world p = parcel_of("t", 0, 300);
+    enqueue_many(w, "t", 200, 400, "/a");
+    drain(w);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(take(w, &p), 0);
+        assert_int_equal(take(w, &p), 0);
+        assert_int_equal(ps_aggregator_flush(w->aggregator, NULL), 0);
+    }
+    enqueue_many(w, "t", 0, 10, "/a");
+    drain(w);
+    assert_int_equal(find_stats(w, "/a").requests, 400);
+    assert_int_equal(find_stats(w, "/a").count_us, 400);
+    assert_int_equal(p.refused.count, 0);
+    assert_int_equal(ps_aggregator_counters(w->aggregator)->fresh, 400);
+    assert_int_equal(verify(w), 0);
+    done_parcel(&p);
+}
+
+/* I4: what was taken is there with its statistics, or not at all. */
+static void taken_events_and_their_statistics_are_one(void **state)
+{
+    struct world *w = *state;
+    struct parcel_world p = parcel_of("t", 0, 300);
+    enqueue_many(w, "q", 0, 10, "/a");
+    drain(w);
+    assert_int_equal(take(w, &p), 0);
+    crash(w);
+    start(w);
+    assert_int_equal(find_stats(w, "/a").requests, 10);
+    assert_int_equal(verify(w), 0);
+    assert_int_equal(take(w, &p), 0);
+    assert_int_equal(ps_aggregator_flush(w->aggregator, NULL), 0);
+    crash(w);
+    start(w);
+    assert_int_equal(find_stats(w, "/a").requests, 310);
+    assert_int_equal(verify(w), 0);
+    done_parcel(&p);
+}
+
+/* I4: at whatever step it fails. */
+static void a_failure_takes_back_what_was_taken(void **state)
+{
+    struct world *w = *state;
+    for (int step = 0; step < 4; step++) {
+        struct parcel_world p = parcel_of("f", 0, 100 * (step + 1));
+        uint64_t before = find_stats(w, "/a").requests;
+        if (step == 1) { /* counting has to read rows again */
+            crash(w);
+            start(w);
+        } else {
+            assert_int_equal(take(w, &p), 0);
+        }
+        faults.apply_fails = step == 0;
+        faults.apply_code = PS_EIO;
+        faults.stats_fails = step == 1;
+        faults.settle_fails = step == 2;
+        faults.commit_fails = step == 3;
+        fill_parcel(&p.parcel, "more", step * 10, step * 10 + 10, "/b");
+        int r = take(w, &p);
+        r = r < 0 ? r : ps_aggregator_flush(w->aggregator, NULL);
+        assert_int_equal(r, PS_EIO);
+        memset(&faults, 0, sizeof faults);
+        assert_int_equal(ps_aggregator_flush(w->aggregator, NULL), 0); /* of nothing */
+        assert_int_equal(find_stats(w, "/a").requests, before);
+        assert_int_equal(verify(w), 0);
+        assert_int_equal(take(w, &p), 0);
+        assert_int_equal(ps_aggregator_flush(w->aggregator, NULL), 0);
+        assert_int_equal(find_stats(w, "/a").requests, 100 * (step + 1));
+        assert_int_equal(find_stats(w, "/b").requests, 10 * (step + 1));
+        assert_int_equal(verify(w), 0);
+        done_parcel(&p);
+    }
+}
+
+/* I6 */
+static void taken_too_late_is_handed_back(void **state)
+{
+    struct world *w = *state;
+    struct parcel_world p = parcel_of("late", 0, 5);
+    struct ps_event event = event_of("fine", "/fine", 1), back;
+    event.timestamp_ms += PS_MS_PER_DAY;
+    assert_true(ps_parcel_add(&p.parcel, &event));
+    ps_parcel_sort(&p.parcel);
+    ps_mem_store_seal(w->target, ps_time_day(NOON), PS_DAY_CLEANED);
+    assert_int_equal(take(w, &p), 0);
+    assert_int_equal(ps_aggregator_flush(w->aggregator, NULL), 0);
+    assert_int_equal(find_stats(w, NULL).requests, 1);
+    assert_int_equal(p.refused.count, 5);
+    assert_int_equal(
+        ps_event_decode((const uint8_t *)p.refused.bytes.ptr, p.refused.ends[0], &back), 0);
+    assert_memory_equal(back.id.ptr, "late0", 5);
+    done_parcel(&p);
+}
+
+static void *run_aggregator(void *arg)
+{
+    return (void *)(intptr_t)ps_aggregator_run(arg, NULL);
+}
+
+static void fed_by_another_thread(void **state)
+{
+    struct world *w = *state;
+    struct parcel_world p[2] = {parcel_of("a", 0, 100), parcel_of("b", 0, 100)};
+    struct ps_err e = {0};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run_aggregator, w->aggregator), 0);
+    for (int i = 0; i < 20; i++) {
+        struct parcel_world *free_one = &p[i % 2];
+        char prefix[16];
+        assert_int_equal(
+            ps_aggregator_feed(w->aggregator, &free_one->parcel, &free_one->refused, &e), 0);
+        snprintf(prefix, sizeof prefix, "p%d-", i); /* the other one has been taken */
+        ps_parcel_clear(&p[!(i % 2)].parcel);
+        fill_parcel(&p[!(i % 2)].parcel, prefix, 0, 100, "/a");
+    }
+    assert_int_equal(ps_aggregator_feed(w->aggregator, NULL, NULL, &e), 0);
+    assert_int_equal(find_stats(w, "/a").requests, 20 * 100);
+    faults.commit_fails = 1;
+    assert_int_equal(ps_aggregator_feed(w->aggregator, &p[0].parcel, &p[0].refused, &e), 0);
+    assert_int_equal(ps_aggregator_feed(w->aggregator, NULL, NULL, &e), PS_EIO);
+    assert_int_equal(ps_aggregator_feed(w->aggregator, &p[0].parcel, &p[0].refused, &e), PS_EIO);
+    assert_string_equal(e.text, "injected: commit");
+    ps_aggregator_stop(w->aggregator);
+    pthread_join(thread, NULL);
+    assert_int_equal(find_stats(w, "/a").requests, 20 * 100);
+    assert_int_equal(verify(w), 0);
+    done_parcel(&p[0]);
+    done_parcel(&p[1]);
+}
+
+/* I8 */
+static void a_parcel_has_a_maximum(void **state)
+{
+    static char agent[PS_USER_AGENT_MAX];
+    struct ps_parcel p;
+    struct ps_event event = event_of("same", "/", 1);
+    (void)state;
+    assert_int_equal(ps_parcel_init(&p), 0);
+    while (ps_parcel_add(&p, &event))
+        continue;
+    assert_int_equal(p.count, PS_PARCEL_EVENTS_MAX);
+    ps_parcel_clear(&p);
+    event.user_agent = (struct ps_str){agent, sizeof agent};
+    while (ps_parcel_add(&p, &event))
+        continue;
+    assert_true(p.used <= PS_PARCEL_BYTES_MAX && p.used > PS_PARCEL_BYTES_MAX - 1024);
+    ps_parcel_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +720,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(verify_sees_pending_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(verify_finds_what_is_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_cache_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(taken_events_count_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(taken_events_and_their_statistics_are_one, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_takes_back_what_was_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(taken_too_late_is_handed_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fed_by_another_thread, set_up, tear_down),
+        cmocka_unit_test(a_parcel_has_a_maximum),
         cmocka_unit_test_setup_teardown(commit_answers_and_is_durable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(full_queue_says_so, set_up, tear_down),
     };

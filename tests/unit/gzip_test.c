@@ -385,6 +385,39 @@ static void what_cannot_be_opened_is_said(void **state)
     ps_lines_close(NULL);
 }
 
+/* While the next line is held, the lines before it stay where they are. */
+static void lines_stay_while_the_next_is_held(void **state)
+{
+    struct ps_buf text;
+    struct ps_lines *l;
+    struct ps_err e = {0};
+    struct ps_str lines[64], line;
+    unsigned long seen = 0, together = 0;
+    size_t held = 0;
+    (void)state;
+    ps_buf_init(&text, 1 << 24);
+    add_lines(&text, 0, 150000); /* over 2 MB: several blocks */
+    write_file(text.ptr, text.len);
+    assert_int_equal(ps_lines_open(&l, file, &e), 0);
+    while (ps_lines_next(l, &line, &e) == 1) {
+        lines[held++] = line;
+        if (held < 64 && ps_lines_holds_next(l)) {
+            together++;
+            continue;
+        }
+        for (size_t i = 0; i < held; i++, seen++) {
+            char wanted[32];
+            snprintf(wanted, sizeof wanted, "line %lu ", seen);
+            assert_memory_equal(lines[i].ptr, wanted, strlen(wanted));
+        }
+        held = 0;
+    }
+    assert_int_equal(seen, 150000);
+    assert_true(together > 140000);
+    ps_lines_close(l);
+    ps_buf_done(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +431,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(broken_gzip_gives_what_is_readable, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(long_lines_are_cut_and_said_so, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(lines_stay_while_the_next_is_held, make_folder,
+                                        remove_folder),
         cmocka_unit_test(reads_a_slow_pipe),
         cmocka_unit_test_setup_teardown(what_cannot_be_opened_is_said, make_folder, remove_folder),
     };
