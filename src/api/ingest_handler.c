@@ -129,7 +129,7 @@ static void reset_buffers(struct ps_api *api)
 static void ingest(struct ps_request *rq, struct ps_str body)
 {
     struct ps_api *api = rq->api;
-    rq->ingested = (struct ps_ingested){0};
+    ps_ingested_reset(&rq->ingested);
     ps_outbox_clear(&api->outbox);
     int r = ps_ingest_body(api->ingest, body.ptr, body.len, &api->outbox, &rq->ingested);
     if (r == PS_EFULL) {

@@ -43,7 +43,7 @@ void ps_api_record(struct ps_request *rq)
     char address[INET6_ADDRSTRLEN];
     struct ps_raw_event raw;
     struct ps_ingested *result = &rq->ingested;
-    *result = (struct ps_ingested){0};
+    ps_ingested_reset(result);
     ps_raw_event_init(&raw);
     raw.path = (struct ps_str){rq->route->path, strlen(rq->route->path)};
     raw.method =

@@ -19,9 +19,9 @@
 
 enum {
     PS_API_CONNECTIONS_MAX = 2048,
-    PS_API_CONNECTION_BYTES = 32 * 1024, /* for headers and reading ahead; libmicrohttpd clears it
+    PS_API_CONNECTION_BYTES = 16 * 1024, /* for headers and reading ahead; libmicrohttpd clears it
                                             for each request, so more costs time */
-    PS_API_READ_BYTES = 16 * 1024,       /* by which its read buffer grows */
+    PS_API_READ_BYTES = 8 * 1024,       /* by which its read buffer grows */
     PS_API_BACKLOG = 1024,
     PS_API_LOOP_MS = 1000,    /* the server's thread looks up at least so often */
     PS_API_IDLE_S = 30,       /* a connection that says nothing for this long is closed */

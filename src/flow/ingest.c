@@ -40,6 +40,14 @@ void ps_ingest_close(struct ps_ingest *in)
     free(in);
 }
 
+void ps_ingested_reset(struct ps_ingested *in)
+{
+    if (in->rejected > 0)
+        *in = (struct ps_ingested){0};
+    in->accepted = 0;
+    in->fatal = false;
+}
+
 void ps_ingested_reject(struct ps_ingested *ret, unsigned line, unsigned index, enum ps_reject why)
 {
     if (ret->listed < PS_REJECTIONS_LISTED_MAX)

@@ -30,6 +30,9 @@ struct ps_ingested {
     bool fatal; /* the body as a whole is not JSON: nothing was accepted */
 };
 
+/* As new; cheap when nothing was rejected. */
+void ps_ingested_reset(struct ps_ingested *in);
+
 struct ps_ingest;
 
 int ps_ingest_open(struct ps_ingest **ret, const uint8_t secret[PS_SECRET_BYTES],
