@@ -57,25 +57,44 @@ static inline int ps_str_compare(struct ps_str a, struct ps_str b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-/* Decimal digits of `value` without a NUL; returns how many (at most 20). */
+/* Decimal digits of `value` without a NUL; returns how many (at most 20). Two at a time. */
 static inline size_t ps_format_u64(char *to, uint64_t value)
 {
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233"
+        "34353637383940414243444546474849505152535455565758596061626364656667"
+        "6869707172737475767778798081828384858687888990919293949596979899";
     char digits[20];
-    size_t n = 0;
-    do {
-        digits[n++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    for (size_t i = 0; i < n; i++)
-        to[i] = digits[n - 1 - i];
-    return n;
+    size_t at = sizeof digits;
+    for (; value >= 100; value /= 100)
+        __builtin_memcpy(digits + (at -= 2), pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        __builtin_memcpy(digits + (at -= 2), pairs + value * 2, 2);
+    else
+        digits[--at] = (char)('0' + value);
+    ps_copy(to, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
+/* The eight hex digits of `value`, the highest in the lowest byte: nibbles are spread to bytes,
+ * then all become digits at once. */
+static inline uint64_t ps_hex_digits8(uint32_t value)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t x = __builtin_bswap32(value);
+    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x >> 4 | x << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    uint64_t is_letter = (x + ones * 6) >> 4 & ones;
+    return x + ones * '0' + is_letter * ('a' - '0' - 10);
 }
 
 /* Exactly 16 lowercase hex digits, no NUL. */
 static inline void ps_format_hex64(char *to, uint64_t value)
 {
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        to[i] = "0123456789abcdef"[value & 15];
+    uint64_t high = ps_hex_digits8((uint32_t)(value >> 32)), low = ps_hex_digits8((uint32_t)value);
+    __builtin_memcpy(to, &high, sizeof high); /* both targets are little-endian */
+    __builtin_memcpy(to + 8, &low, sizeof low);
 }
 
 #endif

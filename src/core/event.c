@@ -22,9 +22,23 @@ void ps_raw_event_init(struct ps_raw_event *raw)
                                  .is_error = PS_ABSENT};
 }
 
+/* The high bit of each byte of `w` that is `c`, and perhaps of bytes above one that is. */
+static uint64_t bytes_equal(uint64_t w, char c)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t x = w ^ ones * (uint8_t)c;
+    return (x - ones) & ~x & ones * 0x80;
+}
+
 struct ps_str ps_path_cut(struct ps_str path, char *to)
 {
-    for (size_t i = 0; i < path.len; i++)
+    size_t i = 0;
+    for (uint64_t w; i + sizeof w <= path.len; i += sizeof w) { /* eight at a time */
+        __builtin_memcpy(&w, path.ptr + i, sizeof w);
+        if ((bytes_equal(w, '?') | bytes_equal(w, '#')) != 0)
+            break;
+    }
+    for (; i < path.len; i++)
         if (path.ptr[i] == '?' || path.ptr[i] == '#') {
             path.len = i;
             break;

@@ -41,11 +41,16 @@ static size_t ascii_prefix(struct ps_str s)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
     size_t i = 0;
-    for (; i + 8 <= s.len; i += 8) {
+    while (i + 8 <= s.len) {
         uint64_t w;
         __builtin_memcpy(&w, s.ptr + i, sizeof w);
         uint64_t deleted = w ^ ones * 0x7f;
         if (((w | (w - ones * 0x20) | (deleted - ones)) & high) != 0)
+            break;
+        i += 8;
+        if (i < s.len && i + 8 > s.len) /* the last eight, some of them again */
+            i = s.len - 8;
+        else if (i == s.len)
             break;
     }
     return i;

@@ -24,6 +24,7 @@
 #include "base/time.h"
 #include "core/hash.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum {
@@ -246,6 +247,8 @@ static bool take_quoted(struct cursor *c, struct ps_str *ret)
 /* RFC 9110 token: what tells a method from the bytes of a handshake. */
 static bool is_token(struct ps_str s)
 {
+    if (s.len == 3 && memcmp(s.ptr, "GET", 3) == 0)
+        return true; /* nearly always */
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i], lower = c | 0x20;
         if (!(lower >= 'a' && lower <= 'z') && !is_digit(c) &&
@@ -435,8 +438,8 @@ enum ps_reject ps_logline_parse(const char *line, size_t len, char *scratch,
 /* Little endian on every machine: ids are for good. */
 static void put_u64(uint8_t *to, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        to[i] = (uint8_t)(value >> (8 * i));
+    value = htole64(value);
+    memcpy(to, &value, sizeof(value));
 }
 
 uint64_t ps_logline_hash(const char *line, size_t len)

@@ -170,45 +170,48 @@ static bool in_order(const struct ps_event *events, const struct ps_sort_key *a,
     return c != 0 ? c < 0 : a->index < b->index;
 }
 
-static void merge_runs(const struct ps_event *events, const struct ps_sort_key *from, size_t low,
-                       size_t middle, size_t high, struct ps_sort_key *to)
+enum { RUN = 16 };
+
+static void sort_run(const struct ps_event *events, struct ps_sort_key *keys, size_t count)
 {
-    size_t a = low, b = middle;
-    for (size_t k = low; k < high; k++)
-        to[k] = b == high || (a < middle && in_order(events, &from[a], &from[b])) ? from[a++]
-                                                                                  : from[b++];
+    for (size_t i = 1; i < count; i++) {
+        struct ps_sort_key key = keys[i];
+        size_t at = i;
+        for (; at > 0 && in_order(events, &key, &keys[at - 1]); at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
 }
 
-/* Bottom-up merge sort; live traffic comes nearly sorted, so runs in order are only copied. */
-static const struct ps_sort_key *sort_keys(const struct ps_event *events, size_t count,
-                                           struct ps_sort_key *from, struct ps_sort_key *to)
+/* Two runs side by side become one; `scratch` has room for the left one. */
+static void merge_runs(const struct ps_event *events, struct ps_sort_key *keys, size_t left,
+                       size_t count, struct ps_sort_key *scratch)
 {
-    for (size_t width = 1; width < count; width *= 2) {
-        for (size_t low = 0; low < count; low += 2 * width) {
-            size_t middle = low + width < count ? low + width : count;
-            size_t high = low + 2 * width < count ? low + 2 * width : count;
-            if (middle == high || in_order(events, &from[middle - 1], &from[middle]))
-                memcpy(to + low, from + low, (high - low) * sizeof *to);
-            else
-                merge_runs(events, from, low, middle, high, to);
+    memcpy(scratch, keys, left * sizeof *keys);
+    for (size_t a = 0, b = left, k = 0; a < left; k++)
+        keys[k] = b == count || in_order(events, &scratch[a], &keys[b]) ? scratch[a++] : keys[b++];
+}
+
+/* Merge sort from short runs up; live traffic comes nearly sorted, and what is in order stays. */
+static void sort_keys(const struct ps_event *events, struct ps_sort_key *keys, size_t count,
+                      struct ps_sort_key *scratch)
+{
+    for (size_t low = 0; low < count; low += RUN)
+        sort_run(events, keys + low, count - low < RUN ? count - low : RUN);
+    for (size_t width = RUN; width < count; width *= 2)
+        for (size_t low = 0; low + width < count; low += 2 * width) {
+            size_t both = count - low < 2 * width ? count - low : 2 * width;
+            if (!in_order(events, &keys[low + width - 1], &keys[low + width]))
+                merge_runs(events, keys + low, width, both, scratch);
         }
-        struct ps_sort_key *swap = from;
-        from = to;
-        to = swap;
-    }
-    return from;
 }
 
 void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order,
                    struct ps_sort_key *scratch)
 {
-    bool sorted = true;
-    for (size_t i = 0; i < count; i++) {
-        scratch[i] = key_of(&events[i], i);
-        sorted = sorted && (i == 0 || in_order(events, &scratch[i - 1], &scratch[i]));
-    }
-    const struct ps_sort_key *result =
-        sorted ? scratch : sort_keys(events, count, scratch, scratch + count);
     for (size_t i = 0; i < count; i++)
-        order[i] = result[i].index;
+        scratch[i] = key_of(&events[i], i);
+    sort_keys(events, scratch, count, scratch + count);
+    for (size_t i = 0; i < count; i++)
+        order[i] = scratch[i].index;
 }

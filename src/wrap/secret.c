@@ -42,7 +42,7 @@ enum {
     SHA256_BLOCK = 64,
     SHA256_BYTES = 32,
     ADDRESS_BYTES = 16,
-    CACHE_SETS = 1 << 17, /* of two addresses each: 6 MB once they are all used */
+    CACHE_SETS = 1 << 16, /* of two addresses each, twice: 6 MB once they are all used */
     LOAD_TRIES_MAX = 3,   /* somebody may delete the file between our looking and linking */
 };
 
@@ -173,7 +173,7 @@ int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], 
 /* --- the keyed hash --------------------------------------------------------------------------- */
 
 struct known {
-    uint8_t address[ADDRESS_BYTES]; /* IPv4 as ::ffff:a.b.c.d; all zero is an empty slot */
+    uint8_t key[ADDRESS_BYTES]; /* all zero is an empty slot */
     uint64_t hash;
 };
 
@@ -181,7 +181,7 @@ struct ps_hasher {
     EVP_MD *sha256;
     EVP_MD_CTX *inner, *outer; /* after the key's block */
     EVP_MD_CTX *work;
-    struct known cache[CACHE_SETS][2]; /* the one used last comes first */
+    struct known cache[2][CACHE_SETS][2]; /* by address, by text; the one used last comes first */
 };
 
 static bool prepare(EVP_MD_CTX *to, const EVP_MD *sha256, const uint8_t *secret, uint8_t pad)
@@ -243,19 +243,21 @@ static uint64_t hmac64(struct ps_hasher *h, const void *bytes, size_t len)
 /* Dotted decimal, strictly: four numbers without leading zeros. What passes is canonical. */
 static bool parse_v4(struct ps_str s, uint8_t to[4])
 {
-    size_t at = 0;
+    const char *at = s.ptr, *end = s.ptr + s.len;
     for (int part = 0; part < 4; part++) {
-        size_t from = at;
-        unsigned value = 0;
-        while (at < s.len && at - from < 3 && s.ptr[at] >= '0' && s.ptr[at] <= '9')
-            value = value * 10 + (unsigned)(s.ptr[at++] - '0');
-        if (at == from || value > 255 || (s.ptr[from] == '0' && at - from > 1))
+        const char *from = at;
+        unsigned value = 0, digit;
+        while (at < end && (digit = (unsigned)(uint8_t)*at - '0') <= 9 && value <= 255) {
+            value = value * 10 + digit;
+            at++;
+        }
+        if (at == from || value > 255 || (*from == '0' && at - from > 1))
             return false;
         to[part] = (uint8_t)value;
-        if (part < 3 && (at == s.len || s.ptr[at++] != '.'))
+        if (part < 3 && (at == end || *at++ != '.'))
             return false;
     }
-    return at == s.len;
+    return at == end;
 }
 
 static bool parse_address(struct ps_str s, uint8_t to[ADDRESS_BYTES])
@@ -291,39 +293,64 @@ static uint64_t hash_address(struct ps_hasher *h, const uint8_t address[ADDRESS_
     return value;
 }
 
-static struct known *set_of(struct ps_hasher *h, const uint8_t address[ADDRESS_BYTES])
+/* What an address is remembered by. Short ones, which every IPv4 address is, by their text: most
+ * are then not even parsed. Others by the address they stand for. Neither is all zeros. */
+struct key {
+    uint8_t bytes[ADDRESS_BYTES];
+    bool is_text;
+};
+
+static bool key_of(struct ps_str address, struct key *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (address.len > 0 && address.len < ADDRESS_BYTES) {
+        memcpy(ret->bytes, address.ptr, address.len);
+        ret->bytes[ADDRESS_BYTES - 1] = (uint8_t)address.len;
+        ret->is_text = true;
+        return true;
+    }
+    static const uint8_t empty[ADDRESS_BYTES];
+    return parse_address(address, ret->bytes) && memcmp(ret->bytes, empty, sizeof(empty)) != 0;
+}
+
+/* A set is of keys of one kind: a text may have the bytes of an address. */
+static struct known *set_of(struct ps_hasher *h, const struct key *key)
 {
     uint64_t high, low;
-    memcpy(&high, address, 8);
-    memcpy(&low, address + 8, 8);
+    memcpy(&high, key->bytes, 8);
+    memcpy(&low, key->bytes + 8, 8);
     uint64_t mixed = (high ^ (low << 1 | low >> 63)) * UINT64_C(0x9e3779b97f4a7c15);
     mixed = (mixed ^ mixed >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-    return h->cache[(mixed >> 32) % CACHE_SETS];
+    return h->cache[key->is_text][(mixed >> 32) % CACHE_SETS];
+}
+
+static uint64_t hash_text(struct ps_hasher *h, struct ps_str text)
+{
+    uint8_t address[ADDRESS_BYTES];
+    return parse_address(text, address) ? hash_address(h, address, text)
+                                        : hmac64(h, text.ptr, text.len);
 }
 
 void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str address)
 {
-    uint8_t bytes[ADDRESS_BYTES];
-    if (parse_address(address, bytes))
-        __builtin_prefetch(set_of(h, bytes));
+    struct key key;
+    if (key_of(address, &key))
+        __builtin_prefetch(set_of(h, &key));
 }
 
 uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address)
 {
-    static const uint8_t empty[ADDRESS_BYTES];
+    struct key key;
     struct known fresh;
     PS_ASSERT(address.ptr != NULL);
-    if (!parse_address(address, fresh.address))
-        return hmac64(h, address.ptr, address.len);
-    if (memcmp(fresh.address, empty, sizeof(empty)) == 0) /* "::" looks like an empty slot */
-        return hash_address(h, fresh.address, address);
-    struct known *set = set_of(h, fresh.address);
-    if (memcmp(set[0].address, fresh.address, sizeof(fresh.address)) == 0)
+    if (!key_of(address, &key))
+        return hash_text(h, address);
+    struct known *set = set_of(h, &key);
+    if (memcmp(set[0].key, key.bytes, sizeof(key.bytes)) == 0)
         return set[0].hash;
-    if (memcmp(set[1].address, fresh.address, sizeof(fresh.address)) == 0)
-        fresh.hash = set[1].hash;
-    else
-        fresh.hash = hash_address(h, fresh.address, address);
+    memcpy(fresh.key, key.bytes, sizeof(key.bytes));
+    fresh.hash =
+        memcmp(set[1].key, key.bytes, sizeof(key.bytes)) == 0 ? set[1].hash : hash_text(h, address);
     set[1] = set[0];
     set[0] = fresh;
     return fresh.hash;

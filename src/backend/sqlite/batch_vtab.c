@@ -169,25 +169,23 @@ static const sqlite3_module module = {
     .xRowid = rowid,
 };
 
-static void mark_inserted(void *aux, sqlite3 *db, int op, const char *schema, const char *table,
-                          sqlite3_int64 old_key, sqlite3_int64 new_key)
+/* ps_batch_known(): false, so that nothing is updated. */
+static void mark_known(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
-    struct batch_source *s = aux;
-    (void)db;
-    (void)schema;
-    (void)table;
-    (void)old_key;
-    (void)new_key;
-    if (!s->marking || op != SQLITE_INSERT || s->cursor >= s->count)
-        return;
-    *s->rows[s->cursor].outcome = PS_OUTCOME_NEW;
-    s->marked++;
+    struct batch_source *s = sqlite3_user_data(context);
+    (void)argc;
+    (void)argv;
+    *s->rows[s->cursor].outcome = PS_OUTCOME_DUPLICATE;
+    s->known++;
+    sqlite3_result_int(context, 0);
 }
 
 int ps_batch_vtab_register(struct db *db, struct batch_source *source, struct ps_err *e)
 {
-    if (sqlite3_create_module(db->handle, "ps_batch", &module, source) != SQLITE_OK)
-        return ps_db_fail(db, e, "register the batch table");
-    sqlite3_preupdate_hook(db->handle, mark_inserted, source);
-    return 0;
+    return sqlite3_create_module(db->handle, "ps_batch", &module, source) == SQLITE_OK &&
+                   sqlite3_create_function(db->handle, "ps_batch_known", 0,
+                                           SQLITE_UTF8 | SQLITE_DIRECTONLY, source, mark_known,
+                                           NULL, NULL) == SQLITE_OK
+               ? 0
+               : ps_db_fail(db, e, "register the batch table");
 }

@@ -1,8 +1,8 @@
 /* batch_vtab.h - rows in memory as a table SQLite can SELECT from: ps_batch.
  *
- * One INSERT OR IGNORE ... SELECT over it costs a fraction of binding and stepping row by row.
- * While that statement runs, the preupdate hook fires for each row that is really inserted, and
- * marks the row the cursor stands on.
+ * One INSERT ... SELECT over it costs a fraction of binding and stepping row by row. Where a key is
+ * there already, its conflict clause calls ps_batch_known(), which marks the row the cursor stands
+ * on: so the many that are new cost nothing more.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -36,7 +36,7 @@ void ps_event_key_bind(sqlite3_stmt *q, int index, const struct event_key *key);
 struct batch_row {
     const struct ps_event *event;
     int64_t path, shape, user_agent; /* words; 0 is NULL */
-    uint8_t *outcome;                /* set to PS_OUTCOME_NEW when inserted */
+    uint8_t *outcome;                /* set to PS_OUTCOME_DUPLICATE when its key is there */
 };
 
 /* What the virtual table shows at the moment; belongs to the store, registered once. */
@@ -44,9 +44,11 @@ struct batch_source {
     const struct batch_row *rows;
     size_t count;
     size_t cursor;
-    size_t marked;
-    bool marking;
+    size_t known; /* rows that were not inserted */
 };
+
+/* The end of an INSERT ... SELECT from ps_batch. */
+#define PS_BATCH_ON_CONFLICT " ON CONFLICT (ts, id) DO UPDATE SET ts = ts WHERE ps_batch_known()"
 
 int ps_batch_vtab_register(struct db *db, struct batch_source *source, struct ps_err *e);
 

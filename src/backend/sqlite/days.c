@@ -217,8 +217,8 @@ int ps_sqlite_open_day(struct sqlite_store *s, struct day_table *t, struct ps_er
     }
     if (r == 0) {
         sqlite3_snprintf(sizeof sql, sql,
-                         "INSERT OR IGNORE INTO events_%s(" PS_EVENT_COLUMNS
-                         ") SELECT " PS_EVENT_COLUMNS " FROM ps_batch",
+                         "INSERT INTO events_%s(" PS_EVENT_COLUMNS ") SELECT " PS_EVENT_COLUMNS
+                         " FROM ps_batch WHERE true" PS_BATCH_ON_CONFLICT,
                          t->name);
         r = ps_db_prepare(&s->db, sql, &t->insert, e);
     }

@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define SQLITE_ENABLE_PREUPDATE_HOOK 1
 #include <sqlite3.h>
 
 struct turn; /* fair lock of all writers of one file in this process */

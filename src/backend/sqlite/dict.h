@@ -27,7 +27,7 @@ struct dict {
 
 void ps_dict_init(struct dict *d);
 void ps_dict_done(struct dict *d);
-/* 0 when it is not known. `hash` is of the text, by ps_hash64. */
+/* 0 when it is not known. `hash` is of the text, always by the same function. */
 uint32_t ps_dict_find(const struct dict *d, struct ps_str text, uint64_t hash);
 /* `number` is not 0. Returns 0 or PS_ENOMEM. */
 int ps_dict_put(struct dict *d, struct ps_str text, uint64_t hash, uint32_t number);

@@ -27,12 +27,14 @@ int ps_sqlite_fill_row(struct applying *a, struct day_table *t, size_t index, st
 int ps_sqlite_insert_rows(struct applying *a, struct day_table *t, size_t count)
 {
     struct batch_source *source = &a->s->source;
-    *source = (struct batch_source){.rows = a->s->rows, .count = count, .marking = true};
+    *source = (struct batch_source){.rows = a->s->rows, .count = count};
+    for (size_t i = 0; i < count; i++)
+        *a->s->rows[i].outcome = PS_OUTCOME_NEW;
     int r = ps_db_run(&a->s->db, t->insert, a->e);
-    source->marking = false;
-    if (r == 0 && (int64_t)source->marked != sqlite3_changes64(a->s->db.handle))
-        r = ps_fail(a->e, PS_EIO, "sqlite: %zu rows marked, %lld inserted", source->marked,
-                    (long long)sqlite3_changes64(a->s->db.handle));
+    int64_t inserted = sqlite3_changes64(a->s->db.handle);
+    if (r == 0 && inserted + (int64_t)source->known != (int64_t)count)
+        r = ps_fail(a->e, PS_EIO, "sqlite: of %zu rows %lld were inserted and %zu known", count,
+                    (long long)inserted, source->known);
     return r;
 }
 

@@ -2,7 +2,8 @@
 #include "backend/sqlite/words.h"
 
 #include "base/check.h"
-#include "core/hash.h"
+
+#include <string.h>
 
 static int prepare(struct dictionary *d, struct db *db, const char *day_name, const char *find,
                    const char *add, struct ps_err *e)
@@ -97,6 +98,17 @@ struct shape_key {
 
 _Static_assert(sizeof(struct shape_key) == PS_METHOD_MAX + PS_COUNTRY_MAX + 8, "no padding");
 
+/* Of the key's four words; need not be good, only quick. */
+static uint64_t hash_key(const struct shape_key *key)
+{
+    uint64_t words[4], hash = 0;
+    _Static_assert(sizeof words == sizeof *key, "four words");
+    memcpy(words, key, sizeof words);
+    for (size_t i = 0; i < 4; i++)
+        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 32;
+}
+
 static struct shape_key key_of(const struct ps_event *event)
 {
     struct shape_key key = {
@@ -132,7 +144,7 @@ int ps_words_shape(struct words *w, struct db *db, const struct ps_event *event,
     struct dictionary *d = &w->shapes;
     struct shape_key key = key_of(event);
     struct ps_str bytes = {(const char *)&key, sizeof key};
-    uint64_t hash = ps_hash64(&key, sizeof key, 0);
+    uint64_t hash = hash_key(&key);
     *ret = ps_dict_find(&d->cache, bytes, hash);
     if (*ret != 0)
         return 0;
