@@ -19,5 +19,6 @@ SECONDS_EACH=$seconds step bench/http.sh
 step "$BENCH_DIR/latency_bench"
 step bench/scaling.sh $stored
 step bench/restart.sh $restart
+SECONDS_EACH=$seconds step bench/memory.sh
 step bench/instructions.sh
 [ -z "$failed" ] || { echo "FAILED:$failed"; exit 1; }

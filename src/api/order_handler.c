@@ -21,7 +21,7 @@ static void done(void *ctx, int code, const char *text)
 {
     struct ps_request *rq = ctx;
     struct ps_api *api = rq->api;
-    rq->committed = true;
+    rq->progress = PS_ANSWERED;
     rq->commit_code = code;
     if (code < 0)
         snprintf(rq->text, sizeof rq->text, "%s", text);
@@ -63,7 +63,7 @@ void ps_handle_snapshot_refresh(struct ps_request *rq)
 {
     const struct ps_api_orders *orders = rq->api->config.orders;
     struct ps_err e = {0};
-    if (rq->committed) {
+    if (rq->progress == PS_ANSWERED) {
         respond_done(rq);
     } else if (orders == NULL || orders->snapshot == NULL) {
         ps_respond_not_here(rq, "jobs: use pathstats snapshot refresh");
@@ -107,7 +107,7 @@ void ps_handle_archive_trigger(struct ps_request *rq)
     const struct ps_api_orders *orders = rq->api->config.orders;
     struct ps_err e = {0};
     int32_t day;
-    if (rq->committed) {
+    if (rq->progress == PS_ANSWERED) {
         respond_done(rq);
         return;
     }

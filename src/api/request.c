@@ -64,7 +64,7 @@ static struct ps_request *take_request(struct ps_api *api)
     return rq;
 }
 
-static void free_request(struct ps_request *rq)
+void ps_request_free(struct ps_request *rq)
 {
     ps_buf_done(&rq->body);
     ps_buf_done(&rq->order_text);
@@ -76,7 +76,7 @@ static void give_request(struct ps_api *api, struct ps_request *rq)
     api->bodies_bytes -= rq->body.cap;
     if (api->pooled == PS_API_POOL_MAX || rq->body.cap > PS_API_KEEP_BYTES ||
         rq->order_text.cap > PS_API_KEEP_BYTES) {
-        free_request(rq);
+        ps_request_free(rq);
         return;
     }
     rq->next = api->pool;
@@ -89,7 +89,7 @@ void ps_request_pool_done(struct ps_api *api)
     while (api->pool != NULL) {
         struct ps_request *rq = api->pool;
         api->pool = rq->next;
-        free_request(rq);
+        ps_request_free(rq);
     }
 }
 
@@ -162,7 +162,7 @@ static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connectio
     rq->started_us = ps_clock_monotonic_us(api->config.clock);
     rq->status = rq->refused = 0;
     rq->drained = 0;
-    rq->committed = false;
+    rq->progress = PS_NOT_SENT;
     ps_buf_clear(&rq->body);
     ps_buf_clear(&rq->order_text);
     pthread_mutex_lock(&api->lock);
@@ -211,7 +211,10 @@ enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, 
                                   size_t *upload_data_size, void **req_cls)
 {
     struct ps_request *rq = *req_cls;
+    struct ps_api *api = cls;
     (void)version;
+    if (rq == NULL || rq->progress != PS_SENT)
+        api->progressed = true;
     if (rq == NULL) {
         rq = begin_request(cls, connection, method);
         if (rq == NULL)
@@ -244,7 +247,12 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && rq->route != NULL && rq->route->recorded &&
         api->config.record_self)
         ps_api_record(rq);
-    give_request(api, rq);
+    if (atomic_exchange(&rq->progress, PS_ABANDONED) == PS_SENT) {
+        api->in_place--; /* the committer still has it, and frees it */
+        api->bodies_bytes -= rq->body.cap;
+    } else {
+        give_request(api, rq);
+    }
     *req_cls = NULL;
     pthread_mutex_lock(&api->lock);
     api->requests--;

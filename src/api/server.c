@@ -119,6 +119,10 @@ static void *run_server(void *arg)
         MHD_UNSIGNED_LONG_LONG wanted_ms = PS_API_LOOP_MS;
         uint64_t ignored;
         MHD_get_timeout(api->daemon, &wanted_ms);
+        /* "At once" may mean those that wait in place alone: the committer wakes us for them. */
+        if (wanted_ms == 0 && api->in_place > 0 && !api->progressed)
+            wanted_ms = PS_API_IN_PLACE_MS;
+        api->progressed = false;
         poll(fds, 2, wanted_ms < PS_API_LOOP_MS ? (int)wanted_ms : PS_API_LOOP_MS);
         if (fds[1].revents != 0 && read(api->wake_fd, &ignored, sizeof ignored) < 0)
             continue;
@@ -133,7 +137,7 @@ static void *run_server(void *arg)
 }
 
 /* One write for all who ask between two rounds. */
-static void wake_server(struct ps_api *api)
+void ps_api_wake(struct ps_api *api)
 {
     uint64_t one = 1;
     if (atomic_exchange(&api->woken, true))
@@ -222,7 +226,7 @@ void ps_api_resume(struct ps_request *rq)
 {
     struct ps_api *api = rq->api;
     MHD_resume_connection(rq->connection);
-    wake_server(api);
+    ps_api_wake(api);
 }
 
 uint16_t ps_api_port(const struct ps_api *api)
@@ -233,7 +237,7 @@ uint16_t ps_api_port(const struct ps_api *api)
 void ps_api_stop_accepting(struct ps_api *api)
 {
     api->draining = true;
-    wake_server(api);
+    ps_api_wake(api);
 }
 
 bool ps_api_begin_wait(struct ps_api *api)
@@ -277,7 +281,7 @@ void ps_api_close(struct ps_api *api)
     ps_api_stop_accepting(api);
     wait_for_requests(api);
     api->stopping = true;
-    wake_server(api);
+    ps_api_wake(api);
     pthread_join(api->thread, NULL);
     MHD_stop_daemon(api->daemon);
     close(api->listen_fd); /* not before: the server's thread may have been using it */

@@ -21,9 +21,10 @@ enum {
     PS_API_CONNECTIONS_MAX = 2048,
     PS_API_CONNECTION_BYTES = 16 * 1024, /* for headers and reading ahead; libmicrohttpd clears it
                                             for each request, so more costs time */
-    PS_API_READ_BYTES = 8 * 1024,       /* by which its read buffer grows */
+    PS_API_READ_BYTES = 8 * 1024,        /* by which its read buffer grows */
     PS_API_BACKLOG = 1024,
     PS_API_LOOP_MS = 1000,    /* the server's thread looks up at least so often */
+    PS_API_IN_PLACE_MS = 1,   /* ... and this often while requests wait in place */
     PS_API_IDLE_S = 30,       /* a connection that says nothing for this long is closed */
     PS_API_CLOSE_WAIT_S = 10, /* for requests in flight, when the server closes */
     PS_API_RETRY_AFTER_S = 1, /* told with every 503 that is about load */
@@ -43,6 +44,15 @@ enum {
     PS_API_CODE_CLASSES = 6,               /* 1xx to 5xx, by the first digit */
 };
 
+/* Of a request whose answer another thread knows. Who changes it last to PS_ANSWERED or
+ * PS_ABANDONED sees the other and frees the request. */
+enum ps_progress {
+    PS_NOT_SENT,
+    PS_SENT,      /* to the committer */
+    PS_ANSWERED,  /* by it */
+    PS_ABANDONED, /* the client went away meanwhile */
+};
+
 struct ps_request {
     struct ps_request *next; /* in the pool */
     struct ps_api *api;
@@ -59,8 +69,8 @@ struct ps_request {
     const char *refusal;        /* its stable code */
     char text[PS_ERR_TEXT_MAX]; /* the refusal's message, or the committer's failure */
 
-    bool committed; /* the committer has answered, or who got the order: */
-    int commit_code;
+    _Atomic enum ps_progress progress;
+    int commit_code;          /* once PS_ANSWERED, by the committer or by who got the order */
     struct ps_buf order_text; /* what an order's answer says */
     struct ps_ingested ingested;
 };
@@ -95,6 +105,8 @@ struct ps_api {
     struct ps_request *pool;
     size_t pooled;
     size_t bodies_bytes; /* capacity of all body buffers in use */
+    size_t in_place;     /* requests that wait for the committer and are not suspended */
+    bool progressed;     /* some handler call of this round did more than wait */
     struct {
         size_t count;
         struct MHD_Response *response;
@@ -116,6 +128,8 @@ enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, 
 void ps_request_completed(void *cls, struct MHD_Connection *connection, void **req_cls,
                           enum MHD_RequestTerminationCode why);
 void ps_request_pool_done(struct ps_api *api);
+/* Any thread: one that was abandoned. */
+void ps_request_free(struct ps_request *rq);
 /* The header's value as sent, or absent. Of a repeated header the first. */
 struct ps_str ps_request_header(struct ps_request *rq, const char *name);
 /* ?name=N: 1 there, 0 not there, PS_EINVAL when it is not a decimal of 1 to `max`. */
@@ -127,6 +141,8 @@ void ps_api_end_wait(struct ps_api *api);
 
 /* Any thread: the suspended request goes on, at once. Before ps_api_end_wait. */
 void ps_api_resume(struct ps_request *rq);
+/* Any thread: the server's looks whether a request that waits in place was answered. */
+void ps_api_wake(struct ps_api *api);
 
 /* record.c: the finished request as an event, without waiting for it. */
 void ps_api_record(struct ps_request *rq);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -87,6 +88,36 @@ static void test_many_wait_together(void **state)
         close(fds[i]);
     }
     assert_int_equal(rig_take_records(rig), CLIENTS);
+}
+
+/* Clients that break off while their events are on the way to the disk: the server's thread sees it
+ * before the committer answers. What they sent counts, and their requests' memory is nobody's twice.
+ */
+static void test_clients_break_off_while_they_wait(void **state)
+{
+    enum { CLIENTS = 20 };
+    const struct linger reset = {.l_onoff = 1};
+    struct rig *rig = *state;
+    int fds[CLIENTS];
+    for (int round = 0; round < 3; round++) {
+        gate_queue_hold(&rig->gate);
+        for (int i = 0; i < CLIENTS; i++) {
+            fds[i] = http_connect(ps_api_port(rig->api));
+            http_request(fds[i], "POST", "/api/events", "", EVENT("/x"), strlen(EVENT("/x")));
+        }
+        gate_queue_await(&rig->gate);
+        rig_get(rig, "/metrics"); /* so all of them were taken */
+        for (int i = 0; i < CLIENTS; i++) {
+            setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            close(fds[i]);
+        }
+        for (int turns = 0; turns < 5; turns++)
+            rig_get(rig, "/metrics"); /* the server had its turns to see it */
+        gate_queue_release(&rig->gate);
+        rig_post(rig, EVENT("/y"));
+        rig_expect(rig, 202, ACCEPTED(1));
+    }
+    assert_int_equal(rig_take_records(rig), 3 * (CLIENTS + 1));
 }
 
 /* A client that is gone when its events are durable; others that leave in the middle of a body. */
@@ -316,6 +347,7 @@ int main(void)
         CASE(test_forms),
         CASE(test_answer_waits_for_sync),
         CASE(test_many_wait_together),
+        CASE(test_clients_break_off_while_they_wait),
         CASE(test_clients_leave),
         CASE(test_encodings),
         CASE(test_rejections),
