@@ -320,7 +320,8 @@ static void expect_no_foreign_ids(struct book *b, int32_t day)
         return;
     assert_int_equal(sqlite3_open(b->w->place.target, &db), SQLITE_OK);
     assert_int_equal(
-        sqlite3_prepare_v2(db, "SELECT count(*) FROM foreign_ids WHERE timestamp / 86400000 = ?", -1, &q, NULL),
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM foreign_ids WHERE timestamp / 86400000 = ?",
+                           -1, &q, NULL),
         SQLITE_OK);
     sqlite3_bind_int(q, 1, day);
     assert_int_equal(sqlite3_step(q), SQLITE_ROW);

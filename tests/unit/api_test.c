@@ -91,7 +91,8 @@ static void test_many_wait_together(void **state)
 }
 
 /* Clients that break off while their events are on the way to the disk: the server's thread sees it
- * before the committer answers. What they sent counts, and their requests' memory is nobody's twice.
+ * before the committer answers. What they sent counts, and their requests' memory is nobody's
+ * twice.
  */
 static void test_clients_break_off_while_they_wait(void **state)
 {

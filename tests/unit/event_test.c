@@ -354,9 +354,9 @@ static void test_preparing_changes_no_answer(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ps_event bare = {.id = {cases[i].id, strlen(cases[i].id)},
-                                 .path = PS_STR("/a"),
-                                 .user_agent = PS_STR("agent"),
-                                 .timestamp_ms = cases[i].ms};
+                                .path = PS_STR("/a"),
+                                .user_agent = PS_STR("agent"),
+                                .timestamp_ms = cases[i].ms};
         struct ps_event prepared = bare;
         uint64_t numbers[2] = {0, 0};
         ps_event_prepare(&prepared);
