@@ -56,7 +56,7 @@ const struct ps_option ps_options[] = {
     OPTION(body_limit, "server", "16MB", SIZE(64 * KB, 64 * MB),
            "largest request body, also once unpacked"),
     OPTION(batch_events, "aggregation", "50000", NUMBER(1, 65536),
-           "events in a transaction at most"),
+           "events in a transaction at most; an import commits after 20 such batches"),
     OPTION(flush_interval, "aggregation", "1s", DURATION(1, 60000),
            "statistics are written this often"),
     OPTION(max_retries, "aggregation", "3", NUMBER(0, 100),
