@@ -173,6 +173,7 @@ static int import_file(struct importing *m, const char *file, bool show, struct 
 struct summary {
     uint64_t lines, fresh, duplicates, refused;
     bool known;
+    bool stored; /* what was read has been stored, or taken by the daemon */
     double seconds;
     const struct ps_ingested *done;
     const char *const *listed_in;
@@ -267,6 +268,7 @@ static int import_files(struct importing *m, struct ps_cli *c, struct summary *s
     struct ps_err *finish_e = r < 0 ? NULL : e; /* what was read before the trouble counts */
     int finished =
         ps_sink_finish(m->sink, &s->known, &s->fresh, &s->duplicates, &s->refused, finish_e);
+    s->stored = finished == 0;
     s->lines = m->lines;
     s->done = m->done;
     s->listed_in = m->listed_in;
@@ -293,9 +295,9 @@ int ps_cmd_import(struct ps_cli *c)
     }
     if (r == 0) {
         r = import_files(m, c, &s, &e);
-        if (c->config.json)
+        if (s.stored && c->config.json)
             code = print_json(&s);
-        else
+        else if (s.stored)
             print_text(&s);
         if (code == PS_EXIT_OK && s.done->accepted == 0 && s.done->rejected > 0)
             code = PS_EXIT_DIFFERS;

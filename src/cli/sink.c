@@ -95,10 +95,22 @@ const uint8_t *ps_sink_secret(const struct ps_sink *s)
 
 /* --- to the engine --- */
 
+/* Nothing is half stored: what was not committed is not there. */
+static int fail_storing(int code, struct ps_err *e)
+{
+    struct ps_err why = {0};
+    if (e != NULL)
+        why = *e;
+    return ps_fail(e, code, "%s; not all of it is stored: when that is mended, import it again",
+                   why.text);
+}
+
 /* What the store refuses goes through the queue, where it becomes dead letters. */
 static int send_refused(struct ps_sink *s, struct ps_err *e)
 {
     int r = ps_aggregator_feed(s->engine->aggregator, NULL, NULL, e); /* it then reads the queue */
+    if (r < 0)
+        return fail_storing(r, e);
     for (int i = 0; r == 0 && i < 2; i++) {
         while ((r = ps_commit_wait(s->engine->commit, &s->refused[i], e)) == PS_EFULL)
             ps_clock_sleep_ms(s->engine->clock, FULL_WAIT_MS);
@@ -113,7 +125,7 @@ static int send_here(struct ps_sink *s, struct ps_err *e)
     ps_parcel_sort(&s->parcels[here]);
     int r = ps_aggregator_feed(s->engine->aggregator, &s->parcels[here], &s->refused[here], e);
     if (r < 0)
-        return r;
+        return fail_storing(r, e);
     s->filling = !here; /* and that one has been taken */
     ps_parcel_clear(&s->parcels[s->filling]);
     return s->refused[s->filling].count > 0 ? send_refused(s, e) : 0;

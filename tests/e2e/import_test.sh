@@ -226,6 +226,18 @@ is "after a restore and a replay they count" \
 pathstats verify --data-dir "$C"
 is "verify: 0" "$code" 0
 
+# --- a database that cannot grow ---
+
+G=$T/full
+run bash -c "trap '' XFSZ; ulimit -f 200; exec '$PATHSTATS' import --data-dir '$G' '$LOG'"
+is "an import that finds no room ends with 1" "$code" 1
+like "what to do is said" "$err" "^pathstats: sqlite: .*; not all of it is stored: .* import it again"
+is "nothing is said to be accepted" "$out" ""
+pathstats import --data-dir "$G" --json "$LOG"
+is "with room it is done" "$code $(summary)" "0 2000|2000|0|0"
+pathstats verify --data-dir "$G"
+is "verify: 0" "$code" 0
+
 # --- usage and exit codes ---
 
 pathstats --help
