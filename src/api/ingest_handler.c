@@ -95,6 +95,7 @@ static void submit(struct ps_request *rq)
         ps_respond_failure(rq, PS_EBUSY, "");
         return;
     }
+    rq->in_place = true;
     rq->api->in_place++;
     rq->progress = PS_SENT; /* before the submit: the answer may come before it returns */
     int r = ps_commit_submit(rq->api->config.commit, &rq->api->outbox, committed, rq, &e);
@@ -185,7 +186,7 @@ void ps_handle_events(struct ps_request *rq)
     switch (rq->progress) {
     case PS_SENT: return; /* not yet; see `progressed` */
     case PS_ANSWERED:
-        rq->api->in_place--;
+        ps_request_leave_place(rq);
         respond_committed(rq);
         return;
     default: break;

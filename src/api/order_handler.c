@@ -21,12 +21,12 @@ static void done(void *ctx, int code, const char *text)
 {
     struct ps_request *rq = ctx;
     struct ps_api *api = rq->api;
-    rq->progress = PS_ANSWERED;
     rq->commit_code = code;
     if (code < 0)
         snprintf(rq->text, sizeof rq->text, "%s", text);
     else
         ps_buf_text(&rq->order_text, text);
+    rq->progress = PS_ANSWERED;
     ps_api_resume(rq);
     ps_api_end_wait(api);
 }

@@ -84,6 +84,12 @@ static void give_request(struct ps_api *api, struct ps_request *rq)
     api->pooled++;
 }
 
+void ps_request_leave_place(struct ps_request *rq)
+{
+    rq->api->in_place -= rq->in_place;
+    rq->in_place = false;
+}
+
 void ps_request_pool_done(struct ps_api *api)
 {
     while (api->pool != NULL) {
@@ -247,12 +253,12 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && rq->route != NULL && rq->route->recorded &&
         api->config.record_self)
         ps_api_record(rq);
-    if (atomic_exchange(&rq->progress, PS_ABANDONED) == PS_SENT) {
-        api->in_place--; /* the committer still has it, and frees it */
-        api->bodies_bytes -= rq->body.cap;
-    } else {
+    ps_request_leave_place(rq); /* gone before its answer */
+    size_t body_bytes = rq->body.cap;
+    if (atomic_exchange(&rq->progress, PS_ABANDONED) == PS_SENT)
+        api->bodies_bytes -= body_bytes; /* the committer has the request, and frees it */
+    else
         give_request(api, rq);
-    }
     *req_cls = NULL;
     pthread_mutex_lock(&api->lock);
     api->requests--;

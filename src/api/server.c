@@ -11,6 +11,7 @@
  */
 #include "api/respond.h"
 
+#include "base/check.h"
 #include "base/log.h"
 
 #include <poll.h>
@@ -284,6 +285,7 @@ void ps_api_close(struct ps_api *api)
     ps_api_wake(api);
     pthread_join(api->thread, NULL);
     MHD_stop_daemon(api->daemon);
+    PS_ASSERT(api->in_place == 0);
     close(api->listen_fd); /* not before: the server's thread may have been using it */
     ps_respond_cache_done(api);
     ps_request_pool_done(api);

@@ -70,6 +70,7 @@ struct ps_request {
     char text[PS_ERR_TEXT_MAX]; /* the refusal's message, or the committer's failure */
 
     _Atomic enum ps_progress progress;
+    bool in_place;            /* counted in the api's; the server thread's own */
     int commit_code;          /* once PS_ANSWERED, by the committer or by who got the order */
     struct ps_buf order_text; /* what an order's answer says */
     struct ps_ingested ingested;
@@ -128,6 +129,8 @@ enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, 
 void ps_request_completed(void *cls, struct MHD_Connection *connection, void **req_cls,
                           enum MHD_RequestTerminationCode why);
 void ps_request_pool_done(struct ps_api *api);
+/* It no longer waits in place, if it did. */
+void ps_request_leave_place(struct ps_request *rq);
 /* Any thread: one that was abandoned. */
 void ps_request_free(struct ps_request *rq);
 /* The header's value as sent, or absent. Of a repeated header the first. */

@@ -54,7 +54,9 @@ static int faulty_apply(struct ps_store *s, const struct ps_batch *b, struct ps_
 static int faulty_settle(struct ps_store *s, const struct ps_stat_row *rows, size_t count,
                          uint32_t partition, uint64_t watermark, int64_t now_ms, struct ps_err *e)
 {
-    if (faults.settle_fails > 0) {
+    if (faults.settle_passes > 0) {
+        faults.settle_passes--;
+    } else if (faults.settle_fails > 0) {
         faults.settle_fails--;
         return ps_fail(e, PS_EIO, "injected: settle");
     }

@@ -10,6 +10,7 @@
 struct faults {
     int apply_fails; /* this many more applies fail, before anything is written */
     int apply_code;
+    int settle_passes;  /* this many succeed first, then */
     int settle_fails;   /* this many more settles fail */
     int commit_fails;   /* this many more commits roll back instead */
     int stats_fails;    /* this many more reads of rows fail */

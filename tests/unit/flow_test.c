@@ -510,6 +510,29 @@ static void full_queue_says_so(void **state)
     ps_mem_forget(target);
 }
 
+/* I4: rows are written some at a time; when a later part fails, the watermark has not moved and
+ * none of them is there. */
+static void failed_part_of_a_settle_takes_back_the_rest(void **state)
+{
+    enum { PATHS = 1000 };
+    struct world *w = *state;
+    for (int i = 0; i < PATHS; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/part/%d", i);
+        enqueue_many(w, path + 1, 0, 1, path);
+    }
+    while (ps_aggregator_step(w->aggregator, NULL) > 0)
+        continue;
+    faults.settle_passes = faults.settle_fails = 1;
+    assert_int_equal(ps_aggregator_flush(w->aggregator, NULL), PS_EIO);
+    assert_int_equal(find_stats(w, NULL).rows, 0);
+    crash(w);
+    start(w);
+    drain(w);
+    assert_int_equal(find_stats(w, NULL).requests, PATHS);
+    assert_int_equal(verify(w), 0);
+}
+
 /* --- events that come from no queue --- */
 
 static void fill_parcel(struct ps_parcel *p, const char *prefix, int from, int to, const char *path)
@@ -720,6 +743,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(verify_sees_pending_events, set_up, tear_down),
         cmocka_unit_test_setup_teardown(verify_finds_what_is_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_cache_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failed_part_of_a_settle_takes_back_the_rest, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(taken_events_count_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(taken_events_and_their_statistics_are_one, set_up,
                                         tear_down),
