@@ -22,6 +22,7 @@
 
 #include "flow/aggregator.h"
 #include "flow/commit.h"
+#include "flow/trouble.h"
 #include "port/clock.h"
 #include "port/kv.h"
 #include "port/ledger.h"
@@ -56,6 +57,7 @@ struct ps_api_config {
     struct ps_commit *commit; /* closed after the server */
     struct ps_kv *kv;
     struct ps_clock *clock;
+    struct ps_troubles *troubles;                    /* may be NULL */
     const struct ps_aggregator_counters *aggregator; /* NULL: not in this process */
     const char *version;
     const char *data_dir;                  /* named in the answer when the queue is full */

@@ -2,6 +2,7 @@
 #include "daemon/engine.h"
 
 #include "backend/registry.h"
+#include "daemon/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static int open_aggregator(struct ps_engine *g, struct ps_store **ret_store,
         .queue = g->queue,
         .kv = g->kv,
         .clock = g->clock,
+        .troubles = &g->troubles,
         .batch_events = (size_t)c->batch_events,
         .max_retries = (unsigned)c->max_retries,
         .flush_interval_ms = c->flush_interval,
@@ -134,6 +136,7 @@ int ps_engine_open(struct ps_engine **ret, const struct ps_config *config, struc
         return ps_fail(e, PS_ENOMEM, "no memory");
     g->config = config;
     g->clock = ps_clock_system();
+    ps_troubles_init(&g->troubles, g->clock, ps_watch_log, NULL);
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
     g->dir.lock_fd = -1;
@@ -171,6 +174,7 @@ int ps_engine_close(struct ps_engine *g, struct ps_err *e)
     ps_queue_close(g->queue);
     ps_kv_close(g->kv);
     ps_datadir_unlock(&g->dir);
+    ps_troubles_done(&g->troubles);
     explicit_bzero(g->secret, sizeof g->secret);
     pthread_mutex_destroy(&g->lock);
     pthread_cond_destroy(&g->changed);

@@ -12,6 +12,7 @@
 #include "daemon/datadir.h"
 #include "flow/aggregator.h"
 #include "flow/commit.h"
+#include "flow/trouble.h"
 #include "wrap/secret.h"
 
 #include <pthread.h>
@@ -21,6 +22,7 @@ struct ps_engine {
     struct ps_datadir dir;
     uint8_t secret[PS_SECRET_BYTES];
     struct ps_clock *clock;
+    struct ps_troubles troubles; /* what is wrong right now, logged by this room */
     struct ps_queue *queue;
     struct ps_kv *kv;
     struct ps_commit *commit;

@@ -29,6 +29,7 @@ struct ps_keeper_config {
     struct ps_queue *queue;
     struct ps_kv *kv;
     struct ps_clock *clock;
+    struct ps_troubles *troubles;
     const struct ps_aggregator_counters *aggregator;
 };
 

@@ -101,6 +101,7 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         .commit = g->commit,
         .kv = g->kv,
         .clock = g->clock,
+        .troubles = &g->troubles,
         .aggregator = ps_aggregator_counters(g->aggregator),
         .version = PS_VERSION,
         .data_dir = g->dir.path,
@@ -133,6 +134,7 @@ static int open_server(struct server *s, const struct ps_config *config,
         .queue = s->engine->queue,
         .kv = s->engine->kv,
         .clock = s->engine->clock,
+        .troubles = &s->engine->troubles,
         .aggregator = ps_aggregator_counters(s->engine->aggregator),
     };
     r = ps_keeper_open(&s->keeper, &keeper, e);

@@ -19,6 +19,7 @@
 
 #include "flow/outbox.h"
 #include "flow/parcel.h"
+#include "flow/trouble.h"
 #include "port/clock.h"
 #include "port/kv.h"
 #include "port/queue.h"
@@ -36,6 +37,7 @@ struct ps_aggregator_config {
     struct ps_queue *queue;
     struct ps_kv *kv; /* may be NULL: no heartbeat */
     struct ps_clock *clock;
+    struct ps_troubles *troubles; /* may be NULL */
     uint32_t partition;
     size_t batch_events;       /* 1 .. PS_BATCH_EVENTS_MAX */
     unsigned max_retries;      /* of a batch, before it is split */
