@@ -25,7 +25,11 @@ done < <(grep -rnE '^\s*#\s*include "' src --include='*.c' --include='*.h')
 while IFS=: read -r file line text; do
     case $text in *'<stddef.h>'* | *'<stdint.h>'* | *'<stdbool.h>'*) ;; *) complain "$file:$line: core knows no libc: $text" ;; esac
 done < <(grep -rnE '^\s*#\s*include <' src/core)
-grep -rnlE '(sqlite3|curl/curl)\.h' src | grep -vE '^src/(backend|wrap|cli)/' | while read -r f; do complain "$f includes a backend's library"; done
-grep -rnlE '\bexit\(|\bsigaction\(|\bsignal\(' src | grep -vE '^src/(daemon|cli)/' | while read -r f; do echo "room: $f: only daemon and cli may exit or take signals" >&2; done | grep . && bad=1
+while IFS= read -r f; do complain "$f includes a backend's library"
+done < <(grep -rnlE '(sqlite3|curl/curl)\.h' src | grep -vE '^src/(backend|wrap|cli)/')
+while IFS= read -r f; do complain "$f: only daemon and cli may exit or take signals"
+done < <(grep -rnlE '\bexit\(|\bsigaction\(|\bsignal\(' src | grep -vE '^src/(daemon|cli)/')
+while IFS= read -r f; do complain "$f: the disk is behind base/disk.h"
+done < <(grep -rnE '\b(pwrite|f?truncate|fsync|fdatasync|renameat2?|unlink(at)?|mkdir(at)?|link(at)?)\(' src --include='*.c' | grep -vE '^src/base/disk\.c:|:\s*(/?\*|//)')
 [ $bad -eq 0 ] && echo "rooms: every include keeps the table"
 exit $bad

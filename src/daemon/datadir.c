@@ -1,6 +1,8 @@
 /* datadir.c - see datadir.h.  SPDX-License-Identifier: MIT */
 #include "daemon/datadir.h"
 
+#include "base/disk.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,10 +45,10 @@ static int make_folders(const char *path, struct ps_err *e)
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        mkdir(part, 0750); /* the last one tells */
+        ps_disk_mkdir(AT_FDCWD, part, 0750); /* the last one tells */
         *slash = '/';
     }
-    if (mkdir(part, 0750) < 0 && errno != EEXIST)
+    if (ps_disk_mkdir(AT_FDCWD, part, 0750) < 0 && errno != EEXIST)
         return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "cannot make the folder %s: %s",
                        path, strerror(errno));
     return 0;
@@ -54,7 +56,7 @@ static int make_folders(const char *path, struct ps_err *e)
 
 static void read_note(int fd, char to[PS_DATADIR_NOTE_MAX])
 {
-    ssize_t n = pread(fd, to, PS_DATADIR_NOTE_MAX - 1, 0);
+    ssize_t n = ps_disk_read(fd, to, PS_DATADIR_NOTE_MAX - 1, 0);
     to[n > 0 ? n : 0] = '\0';
     to[strcspn(to, "\n")] = '\0';
 }
@@ -64,7 +66,7 @@ int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e)
     int r = make_folders(d->path, e);
     if (r < 0)
         return r;
-    int fd = open(d->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDWR | O_CREAT, 0640);
     if (fd < 0)
         return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "%s: %s", d->lock,
                        strerror(errno));
@@ -77,7 +79,7 @@ int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e)
                        "--data-dir",
                        d->path, note[0] != '\0' ? ", which listens on " : "", note);
     }
-    if (ftruncate(fd, 0) < 0) {
+    if (ps_disk_truncate(fd, 0) < 0) {
         close(fd);
         return ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
     }
@@ -89,14 +91,14 @@ int ps_datadir_note(struct ps_datadir *d, const char *listening, struct ps_err *
 {
     char line[PS_DATADIR_NOTE_MAX];
     int n = snprintf(line, sizeof line, "%s\n", listening);
-    if (pwrite(d->lock_fd, line, (size_t)n, 0) != n)
+    if (ps_disk_write(d->lock_fd, line, (size_t)n, 0) < 0)
         return ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
     return 0;
 }
 
 int ps_datadir_holder(const struct ps_datadir *d, char ret[PS_DATADIR_NOTE_MAX], struct ps_err *e)
 {
-    int fd = open(d->lock, O_RDONLY | O_CLOEXEC);
+    int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDONLY, 0);
     if (fd < 0)
         return errno == ENOENT ? 0 : ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
     int held = flock(fd, LOCK_SH | LOCK_NB) < 0;

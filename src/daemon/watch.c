@@ -6,8 +6,7 @@
 void ps_watch_log(void *ctx, enum ps_trouble which, enum ps_trouble_phase phase,
                   const struct ps_trouble_state *state, int64_t lasted_us)
 {
-    enum ps_log_level level =
-        ps_trouble_severity(which) == PS_FAILING ? PS_LOG_ERROR : PS_LOG_WARN;
+    enum ps_log_level level = ps_trouble_severity(which) == PS_FAILING ? PS_LOG_ERROR : PS_LOG_WARN;
     long long seconds = (long long)(lasted_us / 1000000);
     (void)ctx;
     switch (phase) {

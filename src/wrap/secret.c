@@ -21,6 +21,7 @@
 #include "wrap/secret.h"
 
 #include "base/check.h"
+#include "base/disk.h"
 #include "base/pages.h"
 
 #include <arpa/inet.h>
@@ -87,13 +88,13 @@ static int check_file(int fd, const char *file, struct ps_err *e)
 static int read_secret(const char *file, uint8_t ret[PS_SECRET_BYTES], struct ps_err *e)
 {
     uint8_t bytes[PS_SECRET_BYTES];
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
+    int fd = ps_disk_open(AT_FDCWD, file, O_RDONLY | O_NONBLOCK, 0); /* a FIFO must not hang us */
     if (fd < 0) {
         int code = errno == ENOENT ? PS_ENOENT : errno == EACCES ? PS_EDENIED : PS_EIO;
         return ps_fail(e, code, "secret %s: %s", file, strerror(errno));
     }
     int r = check_file(fd, file, e);
-    if (r == 0 && read(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
+    if (r == 0 && ps_disk_read(fd, bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
         r = ps_fail(e, PS_EIO, "secret %s: read failed", file);
     close(fd);
     if (r == 0)
@@ -106,19 +107,15 @@ static int sync_folder_of(const char *file, struct ps_err *e)
 {
     char copy[PATH_MAX];
     snprintf(copy, sizeof(copy), "%s", file);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0
-                ? ps_fail(e, PS_EIO, "secret %s: sync the folder: %s", file, strerror(errno))
-                : 0;
-    if (fd >= 0)
-        close(fd);
-    return r;
+    if (ps_disk_sync_folder(AT_FDCWD, dirname(copy)) < 0)
+        return ps_fail(e, PS_EIO, "secret %s: sync the folder: %s", file, strerror(errno));
+    return 0;
 }
 
 static int write_new(const char *temporary, struct ps_err *e)
 {
     uint8_t bytes[PS_SECRET_BYTES];
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = ps_disk_open(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (fd < 0) {
         int code = errno == ENOENT ? PS_ENOENT : errno == EACCES ? PS_EDENIED : PS_EIO;
         return ps_fail(e, code, "secret: create %s: %s", temporary, strerror(errno));
@@ -126,7 +123,7 @@ static int write_new(const char *temporary, struct ps_err *e)
     fill_random(bytes, sizeof(bytes));
     int r = 0;
     if (fchmod(fd, 0600) < 0 || /* a default ACL or an odd umask */
-        write(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes) || fsync(fd) < 0)
+        ps_disk_write(fd, bytes, sizeof(bytes), 0) < 0 || ps_disk_sync(fd) < 0)
         r = ps_fail(e, PS_EIO, "secret: write %s: %s", temporary, strerror(errno));
     close(fd);
     OPENSSL_cleanse(bytes, sizeof(bytes));
@@ -137,9 +134,9 @@ static int write_new(const char *temporary, struct ps_err *e)
  * whichever file is there. */
 static int publish(const char *temporary, const char *file, struct ps_err *e)
 {
-    int r = link(temporary, file);
+    int r = ps_disk_link(AT_FDCWD, temporary, file);
     if (r < 0 && errno != EEXIST) /* no hard links on FAT and some network disks */
-        r = renameat2(AT_FDCWD, temporary, AT_FDCWD, file, RENAME_NOREPLACE);
+        r = ps_disk_rename_new(AT_FDCWD, temporary, file);
     if (r < 0 && errno != EEXIST)
         return ps_fail(e, PS_EIO, "secret %s: put in place: %s", file, strerror(errno));
     return 0;
@@ -154,7 +151,7 @@ static int create_secret(const char *file, struct ps_err *e)
     int r = write_new(temporary, e);
     if (r == 0)
         r = publish(temporary, file, e);
-    unlink(temporary);
+    ps_disk_unlink(AT_FDCWD, temporary);
     /* Also when another process won: its name must be durable before our hashes are. */
     return r == 0 ? sync_folder_of(file, e) : r;
 }

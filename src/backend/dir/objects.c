@@ -15,6 +15,7 @@
 
 #include "backend/registry.h"
 #include "base/check.h"
+#include "base/disk.h"
 #include "wrap/secret.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ enum {
 struct ps_object_upload {
     struct dir *dir;
     int fd;
+    uint64_t size; /* so far */
     char key[PS_OBJECT_KEY_MAX + 1];
     char path[DIR_PATH_MAX + 1];
 };
@@ -65,15 +67,6 @@ int ps_dir_fail(struct ps_err *e, int number, const char *what, const char *path
 
 /* --- the root --------------------------------------------------------------------------------- */
 
-static int sync_at(int root, const char *folder)
-{
-    int fd = openat(root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-    if (fd >= 0)
-        close(fd);
-    return r;
-}
-
 /* Makes `path` and every folder above it, each synced into its parent; negative errno. */
 static int make_root(char *path)
 {
@@ -81,16 +74,15 @@ static int make_root(char *path)
         slash = strchr(slash + 1, '/');
         if (slash != NULL)
             *slash = '\0';
-        bool made = mkdir(path, FOLDER_MODE) == 0;
+        bool made = ps_disk_mkdir(AT_FDCWD, path, FOLDER_MODE) == 0;
         int number = made ? 0 : errno;
         if (number != 0 && number != EEXIST)
             return -number;
         if (made) {
             char parent[PATH_MAX + 4];
             snprintf(parent, sizeof(parent), "%s/..", path);
-            number = -sync_at(AT_FDCWD, parent);
-            if (number != 0)
-                return -number;
+            if (ps_disk_sync_folder(AT_FDCWD, parent) < 0)
+                return -errno;
         }
         if (slash != NULL)
             *slash = '/';
@@ -111,7 +103,7 @@ static int dir_open(struct ps_objects **ret, const struct ps_objects_config *con
     struct dir *d = calloc(1, sizeof(*d));
     if (d == NULL)
         return ps_fail(e, PS_ENOMEM, "objects: no memory");
-    d->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    d->root = ps_disk_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (d->root < 0) {
         int failed = ps_dir_fail(e, errno, "open folder", config->target);
         free(d);
@@ -137,7 +129,7 @@ static int make_folders(struct dir *d, const char *path)
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         memcpy(folder, path, (size_t)(slash - path));
         folder[slash - path] = '\0';
-        if (mkdirat(d->root, folder, FOLDER_MODE) < 0 && errno != EEXIST)
+        if (ps_disk_mkdir(d->root, folder, FOLDER_MODE) < 0 && errno != EEXIST)
             return -errno;
     }
     return 0;
@@ -150,11 +142,10 @@ static int sync_folders(struct dir *d, const char *path)
     strcpy(folder, path);
     for (char *slash; (slash = strrchr(folder, '/')) != NULL;) {
         *slash = '\0';
-        int r = sync_at(d->root, folder);
-        if (r < 0 && r != -ENOENT)
-            return r;
+        if (ps_disk_sync_folder(d->root, folder) < 0 && errno != ENOENT)
+            return -errno;
     }
-    return fsync(d->root) < 0 ? -errno : 0;
+    return ps_disk_sync(d->root) < 0 ? -errno : 0;
 }
 
 /* Unlinks, and removes the folders that became empty: else a folder of keys long gone would stand
@@ -162,12 +153,12 @@ static int sync_folders(struct dir *d, const char *path)
 static int remove_file(struct dir *d, const char *path)
 {
     char folder[DIR_PATH_MAX + 1];
-    if (unlinkat(d->root, path, 0) < 0)
+    if (ps_disk_unlink(d->root, path) < 0)
         return -errno;
     strcpy(folder, path);
     for (char *slash; (slash = strrchr(folder, '/')) != NULL;) {
         *slash = '\0';
-        if (unlinkat(d->root, folder, AT_REMOVEDIR) < 0)
+        if (ps_disk_rmdir(d->root, folder) < 0)
             break;
     }
     return 0;
@@ -180,7 +171,7 @@ static int create_temporary(struct dir *d, const char *path)
     for (int i = 0; i < CREATE_TRIES_MAX; i++) {
         r = make_folders(d, path);
         if (r == 0) {
-            int fd = openat(d->root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+            int fd = ps_disk_open(d->root, path, O_WRONLY | O_CREAT | O_EXCL, FILE_MODE);
             r = fd < 0 ? -errno : fd;
         }
         if (r != -ENOENT)
@@ -217,16 +208,9 @@ static int dir_upload_begin(struct ps_objects *o, const char *key, struct ps_obj
 static int dir_upload_part(struct ps_object_upload *u, const void *bytes, size_t len,
                            struct ps_err *e)
 {
-    const char *from = bytes;
-    while (len > 0) {
-        ssize_t n = write(u->fd, from, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return ps_dir_fail(e, n < 0 ? errno : EIO, "write", u->key);
-        from += n;
-        len -= (size_t)n;
-    }
+    if (ps_disk_write(u->fd, bytes, len, (off_t)u->size) < 0)
+        return ps_dir_fail(e, errno, "write", u->key);
+    u->size += len;
     return 0;
 }
 
@@ -239,9 +223,9 @@ static void free_upload(struct ps_object_upload *u)
 static int dir_upload_finish(struct ps_object_upload *u, struct ps_err *e)
 {
     int root = u->dir->root;
-    if (fsync(u->fd) < 0)
+    if (ps_disk_sync(u->fd) < 0)
         return ps_dir_fail(e, errno, "sync", u->key);
-    if (renameat(root, u->path, root, u->key) < 0)
+    if (ps_disk_rename(root, u->path, u->key) < 0)
         return ps_dir_fail(e, errno, "put in place", u->key);
     int number = -sync_folders(u->dir, u->key);
     if (number != 0)
@@ -276,7 +260,7 @@ static int dir_put(struct ps_objects *o, const char *key, const void *bytes, siz
 /* O_NONBLOCK: a FIFO that somebody put there must not hang us. */
 static int open_object(struct dir *d, const char *key, struct stat *st, struct ps_err *e)
 {
-    int fd = openat(d->root, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = ps_disk_open(d->root, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0) /* behind a file, or a symbolic link: no object of ours */
         return ps_dir_fail(e, errno == ENOTDIR || errno == ELOOP ? ENOENT : errno, "open", key);
     int r = 0;
@@ -290,14 +274,14 @@ static int open_object(struct dir *d, const char *key, struct stat *st, struct p
     return r;
 }
 
-static int read_pieces(int fd, const char *key, uint64_t left, ps_object_bytes_fn *fn, void *ctx,
+static int read_pieces(int fd, const char *key, uint64_t size, ps_object_bytes_fn *fn, void *ctx,
                        struct ps_err *e)
 {
     char piece[PIECE_BYTES];
-    while (left > 0) {
-        ssize_t n = read(fd, piece, left < sizeof(piece) ? (size_t)left : sizeof(piece));
-        if (n < 0 && errno == EINTR)
-            continue;
+    for (uint64_t at = 0; at < size;) {
+        uint64_t left = size - at;
+        ssize_t n =
+            ps_disk_read(fd, piece, left < sizeof(piece) ? (size_t)left : sizeof(piece), (off_t)at);
         if (n < 0)
             return ps_dir_fail(e, errno, "read", key);
         if (n == 0)
@@ -306,7 +290,7 @@ static int read_pieces(int fd, const char *key, uint64_t left, ps_object_bytes_f
         int r = fn(ctx, piece, (size_t)n);
         if (r < 0)
             return r;
-        left -= (uint64_t)n;
+        at += (uint64_t)n;
     }
     return 0;
 }

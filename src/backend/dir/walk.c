@@ -11,6 +11,8 @@
  */
 #include "backend/dir/dir.h"
 
+#include "base/disk.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -99,7 +101,7 @@ static int sort_names(struct names *names)
 /* Negative errno; a folder that is gone has no names. */
 static int read_names(int root, const char *path, struct names *names)
 {
-    int fd = openat(root, path[0] == '\0' ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = ps_disk_open(root, path[0] == '\0' ? "." : path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return errno == ENOENT ? sort_names(names) : -errno;
     DIR *folder = fdopendir(fd);

@@ -11,6 +11,7 @@
 #include "backend/file/dead.h"
 
 #include "backend/file/segment.h"
+#include "base/disk.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -148,7 +149,7 @@ static int replay(struct ps_dead *d, const uint8_t *bytes, size_t len)
 static int load_file(struct ps_dead *d, int dir, struct ps_err *e)
 {
     struct stat st;
-    d->fd = openat(dir, file_name, O_RDONLY | O_CLOEXEC);
+    d->fd = ps_disk_open(dir, file_name, O_RDONLY, 0);
     if (d->fd < 0)
         return errno == ENOENT
                    ? 0
@@ -178,7 +179,7 @@ static int read_payload(const struct ps_dead *d, const struct ps_dead_entry *ent
     ps_buf_clear(to);
     if (ps_buf_reserve(to, entry->len) < 0)
         return ps_fail(e, PS_ENOMEM, "queue: no memory for a dead letter");
-    if (pread(d->fd, to->ptr, entry->len, (off_t)entry->offset) != (ssize_t)entry->len)
+    if (ps_disk_read(d->fd, to->ptr, entry->len, (off_t)entry->offset) != (ssize_t)entry->len)
         return ps_fail(e, PS_EIO, "queue: read %s: %s", file_name, strerror(errno));
     to->len = entry->len;
     return 0;
@@ -202,15 +203,14 @@ static int write_frames(struct ps_dead *d, const struct ps_buf *frames, struct p
         return ps_fail(e, PS_EIO, "queue: the dead letters could not be synced; restart");
     if (frames->failed)
         return ps_fail(e, frames->failed, "queue: no memory for dead letters");
-    ssize_t n = pwrite(d->fd, frames->ptr, frames->len, (off_t)d->size);
-    if (n != (ssize_t)frames->len) {
-        int why = n < 0 ? errno : ENOSPC;
-        if (ftruncate(d->fd, (off_t)d->size) < 0)
+    if (ps_disk_write(d->fd, frames->ptr, frames->len, (off_t)d->size) < 0) {
+        int why = errno;
+        if (ps_disk_truncate(d->fd, (off_t)d->size) < 0)
             d->broken = true;
         return ps_fail(e, why == ENOSPC ? PS_EFULL : PS_EIO, "queue: write dead letters: %s",
                        strerror(why));
     }
-    if (fdatasync(d->fd) < 0) {
+    if (ps_disk_sync_data(d->fd) < 0) {
         d->broken = true;
         return ps_fail(e, PS_EIO, "queue: sync dead letters: %s", strerror(errno));
     }
@@ -255,10 +255,10 @@ static int copy_living(struct ps_dead *from, struct ps_dead *to, struct ps_err *
 static int rewrite(struct ps_dead *d, int dir, struct ps_err *e)
 {
     struct ps_dead fresh = {.bytes_max = d->bytes_max};
-    fresh.fd = openat(dir, fresh_name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    fresh.fd = ps_disk_open(dir, fresh_name, O_RDWR | O_CREAT | O_TRUNC, 0640);
     int r = fresh.fd < 0 ? ps_fail(e, PS_EIO, "queue: make %s: %s", fresh_name, strerror(errno))
                          : copy_living(d, &fresh, e);
-    if (r == 0 && (renameat(dir, fresh_name, dir, file_name) < 0 || fsync(dir) < 0))
+    if (r == 0 && (ps_disk_rename(dir, fresh_name, file_name) < 0 || ps_disk_sync(dir) < 0))
         r = ps_fail(e, PS_EIO, "queue: rename %s: %s", fresh_name, strerror(errno));
     ps_dead_close(d);
     *d = fresh;
@@ -363,7 +363,7 @@ int ps_dead_unbury(struct ps_dead *d, uint64_t position, struct ps_err *e)
     if (r < 0)
         return r;
     remove_entry(d, entry);
-    if (d->live == 0 && ftruncate(d->fd, 0) == 0)
+    if (d->live == 0 && ps_disk_truncate(d->fd, 0) == 0)
         d->size = 0;
     return 0;
 }

@@ -4,6 +4,8 @@
  */
 #include "backend/file/file_queue.h"
 
+#include "base/disk.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +103,7 @@ static int scan_last(struct file_queue *q, struct ps_err *e)
     char name[SEGMENT_NAME_MAX];
     struct stat st;
     ps_file_name_segment(name, s->base);
-    int fd = openat(q->dir, name, O_RDONLY | O_CLOEXEC);
+    int fd = ps_disk_open(q->dir, name, O_RDONLY, 0);
     if (fd < 0 || fstat(fd, &st) < 0) {
         int r = ps_file_fail(e, name);
         if (fd >= 0)
@@ -143,13 +145,13 @@ int ps_file_make_segment(struct file_queue *q, uint64_t base, struct ps_err *e)
     uint8_t header[PS_SEGMENT_HEADER_BYTES];
     ps_file_name_segment(name, base);
     ps_segment_header(header, base);
-    int fd = openat(q->dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd = ps_disk_open(q->dir, name, O_RDWR | O_CREAT | O_TRUNC, 0640);
     if (fd < 0)
         return ps_file_fail(e, name);
-    if (pwrite(fd, header, sizeof header, 0) != sizeof header || fdatasync(fd) < 0 ||
-        fsync(q->dir) < 0) {
+    if (ps_disk_write(fd, header, sizeof header, 0) < 0 || ps_disk_sync_data(fd) < 0 ||
+        ps_disk_sync(q->dir) < 0) {
         int r = ps_file_fail(e, name);
-        unlinkat(q->dir, name, 0);
+        ps_disk_unlink(q->dir, name);
         close(fd);
         return r;
     }
@@ -166,9 +168,9 @@ static int open_tail(struct file_queue *q, struct ps_err *e)
     struct segment *s = &q->segments[q->count - 1];
     char name[SEGMENT_NAME_MAX];
     ps_file_name_segment(name, s->base);
-    q->tail_fd = openat(q->dir, name, O_RDWR | O_CLOEXEC);
-    if (q->tail_fd < 0 || ftruncate(q->tail_fd, (off_t)(s->end - s->base)) < 0 ||
-        fdatasync(q->tail_fd) < 0)
+    q->tail_fd = ps_disk_open(q->dir, name, O_RDWR, 0);
+    if (q->tail_fd < 0 || ps_disk_truncate(q->tail_fd, (off_t)(s->end - s->base)) < 0 ||
+        ps_disk_sync_data(q->tail_fd) < 0)
         return ps_file_fail(e, name);
     q->tail_base = s->base;
     q->written = s->end;

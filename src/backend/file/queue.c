@@ -17,13 +17,13 @@
 #include "backend/file/file_queue.h"
 #include "backend/registry.h"
 #include "base/check.h"
+#include "base/disk.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -67,8 +67,8 @@ static int open_queue(struct ps_queue **ret, const char *target, enum ps_queue_m
     pthread_mutex_init(&q->lock, NULL);
     ps_buf_init(&q->append, SIZE_MAX / 2);
     if (q->writable)
-        mkdir(target, 0750); /* when it fails, so does the open */
-    q->dir = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        ps_disk_mkdir(AT_FDCWD, target, 0750); /* when it fails, so does the open */
+    q->dir = ps_disk_open(AT_FDCWD, target, O_RDONLY | O_DIRECTORY, 0);
     int r = q->dir < 0 ? ps_fail(e, errno == ENOENT ? PS_ENOENT : PS_EIO, "queue: open %s: %s",
                                  target, strerror(errno))
                        : ps_file_load(q, e);
@@ -100,19 +100,11 @@ static void add_frame(struct ps_buf *b, const void *payload, size_t len, bool is
 static int flush(struct file_queue *q, struct ps_err *e)
 {
     uint64_t base = q->tail_base;
-    size_t done = 0;
-    while (done < q->append.len) {
-        ssize_t n = pwrite(q->tail_fd, q->append.ptr + done, q->append.len - done,
-                           (off_t)(q->written - base + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            int r = ps_file_fail(e, "write");
-            if (ftruncate(q->tail_fd, (off_t)(q->written - base)) < 0)
-                q->broken = true;
-            return r;
-        }
-        done += (size_t)n;
+    if (ps_disk_write(q->tail_fd, q->append.ptr, q->append.len, (off_t)(q->written - base)) < 0) {
+        int r = ps_file_fail(e, "write");
+        if (ps_disk_truncate(q->tail_fd, (off_t)(q->written - base)) < 0)
+            q->broken = true;
+        return r;
     }
     q->written += q->append.len;
     ps_buf_clear(&q->append);
@@ -125,7 +117,7 @@ static int flush(struct file_queue *q, struct ps_err *e)
 
 static int sync_tail(struct file_queue *q, struct ps_err *e)
 {
-    if (fdatasync(q->tail_fd) == 0)
+    if (ps_disk_sync_data(q->tail_fd) == 0)
         return 0;
     q->broken = true;
     return ps_file_fail(e, "sync");
@@ -252,7 +244,7 @@ static int open_segment(struct file_queue *q, uint64_t base, struct ps_err *e)
     if (q->read_fd >= 0)
         close(q->read_fd);
     ps_file_name_segment(name, base);
-    q->read_fd = openat(q->dir, name, O_RDONLY | O_CLOEXEC);
+    q->read_fd = ps_disk_open(q->dir, name, O_RDONLY, 0);
     q->read_base = base;
     if (q->read_fd < 0) /* a reader beside the writer: trimmed since */
         return errno == ENOENT ? ps_fail(e, PS_ENOENT, "queue: %s has been trimmed", name)
@@ -307,8 +299,8 @@ static int read_frames(struct file_queue *q, uint64_t from, uint64_t end, size_t
         size_t want = left < READ_BYTES ? (size_t)left : READ_BYTES;
         if (ps_buf_reserve(&ret->bytes, want) < 0)
             return ps_fail(e, PS_ENOMEM, "queue: no memory to read");
-        ssize_t n = pread(q->read_fd, ret->bytes.ptr + ret->bytes.len, want,
-                          (off_t)(from - q->read_base + ret->bytes.len));
+        ssize_t n = ps_disk_read(q->read_fd, ret->bytes.ptr + ret->bytes.len, want,
+                                 (off_t)(from - q->read_base + ret->bytes.len));
         if (n <= 0)
             return n < 0 ? ps_file_fail(e, "read")
                          : ps_fail(e, PS_ECORRUPT, "queue: the segment at %llu was cut short",
@@ -364,7 +356,7 @@ static int trim(struct ps_queue *queue, uint64_t before, struct ps_err *e)
     while (gone + 1 < q->count && q->segments[gone].end <= before) {
         char name[SEGMENT_NAME_MAX];
         ps_file_name_segment(name, q->segments[gone].base);
-        if (unlinkat(q->dir, name, 0) < 0 && errno != ENOENT) {
+        if (ps_disk_unlink(q->dir, name) < 0 && errno != ENOENT) {
             r = ps_file_fail(e, name);
             break;
         }
