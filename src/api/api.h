@@ -54,7 +54,8 @@ struct ps_api_config {
     bool record_self;      /* requests to recorded routes become events */
     const uint8_t *secret; /* PS_SECRET_BYTES, for the hash of client addresses */
     struct ps_queue *queue;
-    struct ps_commit *commit; /* closed after the server */
+    struct ps_commit *commit;     /* closed after the server */
+    struct ps_receipts *receipts; /* NULL: ?wait=stored is ignored */
     struct ps_kv *kv;
     struct ps_clock *clock;
     struct ps_troubles *troubles;                    /* may be NULL */

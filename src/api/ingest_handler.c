@@ -11,6 +11,9 @@
  * vain), more than all rounds of so short a wait. The client may go away meanwhile; then who comes
  * last, the server's thread or committed(), frees the request (enum ps_progress).
  *
+ * With ?wait=stored the answer also waits until the events are stored, and tells how many were new
+ * (flow/receipts.h): the consumer's told() comes where committed() else does.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "api/respond.h"
@@ -18,6 +21,7 @@
 #include "wrap/gzip.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 static void write_rejections(struct ps_json *w, const struct ps_ingested *in)
@@ -44,6 +48,25 @@ static void write_rejections(struct ps_json *w, const struct ps_ingested *in)
     ps_json_close(w, ']');
 }
 
+/* Of ?wait=stored: null when the store did not take them in time, or after a crash in between. */
+static void write_stored(struct ps_json *w, const struct ps_request *rq)
+{
+    const struct ps_receipt *k = &rq->stored.receipt;
+    ps_json_key(w, "stored");
+    if (!rq->stored.known || k->fresh + k->duplicates + k->refused != rq->ingested.accepted) {
+        ps_json_null(w);
+        return;
+    }
+    ps_json_open(w, '{');
+    ps_json_key(w, "new");
+    ps_json_uint(w, k->fresh);
+    ps_json_key(w, "duplicate");
+    ps_json_uint(w, k->duplicates);
+    ps_json_key(w, "refused");
+    ps_json_uint(w, k->refused);
+    ps_json_close(w, '}');
+}
+
 static void respond_ingested(struct ps_request *rq, unsigned status, const char *code,
                              const char *message)
 {
@@ -52,6 +75,8 @@ static void respond_ingested(struct ps_request *rq, unsigned status, const char 
     if (code != NULL)
         ps_respond_put_error(&w, code, message);
     write_rejections(&w, &rq->ingested);
+    if (rq->stored.wanted)
+        write_stored(&w, rq);
     ps_json_close(&w, '}');
     ps_respond_json(rq, status);
 }
@@ -74,18 +99,60 @@ static void respond_nothing_accepted(struct ps_request *rq)
         respond_empty(rq);
 }
 
-/* On the committer's thread, or on ours when the submit failed. */
-static void committed(void *ctx, int code, const char *text)
+/* The request is answered by the server's thread, at once. */
+static void wake_answer(struct ps_request *rq)
 {
-    struct ps_request *rq = ctx;
     struct ps_api *api = rq->api;
-    rq->commit_code = code;
-    if (code < 0)
-        snprintf(rq->text, sizeof rq->text, "%s", text);
     if (atomic_exchange(&rq->progress, PS_ANSWERED) == PS_ABANDONED)
         ps_request_free(rq);
     ps_api_wake(api);
     ps_api_end_wait(api);
+}
+
+/* On the committer's thread, or on ours when the submit failed. */
+static void committed(void *ctx, int code, const char *text)
+{
+    struct ps_request *rq = ctx;
+    rq->commit_code = code;
+    if (code < 0)
+        snprintf(rq->text, sizeof rq->text, "%s", text);
+    if (code == 0 && rq->stored.wanted)
+        rq->stored.durable = true; /* told() follows */
+    else
+        wake_answer(rq);
+}
+
+/* On the consumer's or the committer's thread. */
+static void told(void *ctx, const struct ps_receipt *receipt)
+{
+    struct ps_request *rq = ctx;
+    rq->stored.known = true;
+    rq->stored.receipt = *receipt;
+    wake_answer(rq);
+}
+
+static bool wants_receipt(struct ps_request *rq)
+{
+    const char *value = MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, "wait");
+    return rq->api->config.receipts != NULL && value != NULL && strcmp(value, "stored") == 0;
+}
+
+/* True: nobody will tell any more, and the request is the server thread's again. */
+bool ps_stored_give_up(struct ps_request *rq)
+{
+    if (rq->progress != PS_SENT || !rq->stored.wanted || !rq->stored.durable ||
+        !ps_receipts_give_up(rq->api->config.receipts, rq))
+        return false;
+    rq->progress = PS_ANSWERED;
+    ps_api_end_wait(rq->api);
+    return true;
+}
+
+/* Events that are durable and not stored yet for so long: the answer says no more than that. */
+static bool waited_long(const struct ps_request *rq)
+{
+    return rq->stored.wanted &&
+           ps_clock_monotonic_us(rq->api->config.clock) - rq->started_us >= PS_API_STORED_WAIT_US;
 }
 
 static void submit(struct ps_request *rq)
@@ -98,7 +165,11 @@ static void submit(struct ps_request *rq)
     rq->in_place = true;
     rq->api->in_place++;
     rq->progress = PS_SENT; /* before the submit: the answer may come before it returns */
-    int r = ps_commit_submit(rq->api->config.commit, &rq->api->outbox, committed, rq, &e);
+    rq->stored.wanted = wants_receipt(rq);
+    const struct ps_api_config *c = &rq->api->config;
+    int r = rq->stored.wanted ? ps_commit_submit_for_receipt(c->commit, &rq->api->outbox,
+                                                             c->receipts, committed, told, rq, &e)
+                              : ps_commit_submit(c->commit, &rq->api->outbox, committed, rq, &e);
     if (r < 0)
         committed(rq, r, e.text);
 }
@@ -111,7 +182,7 @@ static void respond_committed(struct ps_request *rq)
         return;
     }
     atomic_fetch_add_explicit(&rq->api->counters.accepted, in->accepted, memory_order_relaxed);
-    if (in->rejected == 0)
+    if (in->rejected == 0 && !rq->stored.wanted)
         ps_respond_accepted(rq, in->accepted);
     else
         respond_ingested(rq, MHD_HTTP_ACCEPTED, NULL, NULL);
@@ -184,7 +255,10 @@ void ps_handle_events(struct ps_request *rq)
 {
     struct ps_str encoding = ps_request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING);
     switch (rq->progress) {
-    case PS_SENT: return; /* not yet; see `progressed` */
+    case PS_SENT: /* not yet; see `progressed` */
+        if (!waited_long(rq) || !ps_stored_give_up(rq))
+            return;
+        /* fall through */
     case PS_ANSWERED:
         ps_request_leave_place(rq);
         respond_committed(rq);

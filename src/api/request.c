@@ -169,6 +169,7 @@ static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connectio
     rq->status = rq->refused = 0;
     rq->drained = 0;
     rq->progress = PS_NOT_SENT;
+    rq->stored.wanted = rq->stored.known = rq->stored.durable = false;
     ps_buf_clear(&rq->body);
     ps_buf_clear(&rq->order_text);
     pthread_mutex_lock(&api->lock);
@@ -254,6 +255,7 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
         api->config.record_self)
         ps_api_record(rq);
     ps_request_leave_place(rq); /* gone before its answer */
+    ps_stored_give_up(rq);
     size_t body_bytes = rq->body.cap;
     if (atomic_exchange(&rq->progress, PS_ABANDONED) == PS_SENT)
         api->bodies_bytes -= body_bytes; /* the committer has the request, and frees it */

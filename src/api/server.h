@@ -41,7 +41,8 @@ enum {
     PS_API_ORDER_BODY_MAX = 4096,          /* bytes of an administrator's order */
     PS_API_ORDER_TEXT_MAX = 1024 * 1024,   /* bytes of the answer to it */
     PS_API_ACCEPTED_CACHED = 64,           /* ready-made answers "n accepted, 0 rejected" */
-    PS_API_CODE_CLASSES = 6,               /* 1xx to 5xx, by the first digit */
+    PS_API_STORED_WAIT_US = 10 * 1000 * 1000, /* so long for ?wait=stored, then it says "durable" */
+    PS_API_CODE_CLASSES = 6,                  /* 1xx to 5xx, by the first digit */
 };
 
 /* Of a request whose answer another thread knows. Who changes it last to PS_ANSWERED or
@@ -74,6 +75,11 @@ struct ps_request {
     int commit_code;          /* once PS_ANSWERED, by the committer or by who got the order */
     struct ps_buf order_text; /* what an order's answer says */
     struct ps_ingested ingested;
+    struct {
+        bool wanted, known;
+        _Atomic bool durable;
+        struct ps_receipt receipt;
+    } stored; /* of ?wait=stored */
 };
 
 struct ps_api_counters {
@@ -131,6 +137,9 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
 void ps_request_pool_done(struct ps_api *api);
 /* It no longer waits in place, if it did. */
 void ps_request_leave_place(struct ps_request *rq);
+/* ingest_handler.c: a request that waits for its receipt waits no more. True: nobody else has it.
+ */
+bool ps_stored_give_up(struct ps_request *rq);
 /* Any thread: one that was abandoned. */
 void ps_request_free(struct ps_request *rq);
 /* The header's value as sent, or absent. Of a repeated header the first. */

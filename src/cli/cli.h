@@ -80,6 +80,8 @@ int ps_cli_open_queue(struct ps_cli *c, const struct ps_datadir *dir, struct ps_
 struct ps_client;
 int ps_client_open(struct ps_client **ret, const char *host_port, struct ps_err *e);
 void ps_client_close(struct ps_client *k);
+/* Of each request from now on; 120 s at first. */
+void ps_client_set_timeout(struct ps_client *k, long timeout_s);
 int ps_client_ask(struct ps_client *k, const char *method, const char *path, struct ps_str body,
                   struct ps_buf *ret, long *ret_status, struct ps_err *e);
 

@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TIMEOUT_S = 120, URL_MAX = 1024 };
+enum { TIMEOUT_S = 120, CONNECT_TIMEOUT_S = 5, URL_MAX = 1024 };
 
 struct ps_client {
     CURL *curl;
+    long timeout_s;
     char host_port[PS_DATADIR_NOTE_MAX];
     char message[CURL_ERROR_SIZE];
 };
@@ -25,9 +26,15 @@ int ps_client_open(struct ps_client **ret, const char *host_port, struct ps_err 
         free(k);
         return ps_fail(e, PS_ENOMEM, "no memory for an HTTP client");
     }
+    k->timeout_s = TIMEOUT_S;
     snprintf(k->host_port, sizeof k->host_port, "%s", host_port);
     *ret = k;
     return 0;
+}
+
+void ps_client_set_timeout(struct ps_client *k, long timeout_s)
+{
+    k->timeout_s = timeout_s;
 }
 
 void ps_client_close(struct ps_client *k)
@@ -51,7 +58,8 @@ int ps_client_ask(struct ps_client *k, const char *method, const char *path, str
     curl_easy_reset(k->curl);
     curl_easy_setopt(k->curl, CURLOPT_URL, url);
     curl_easy_setopt(k->curl, CURLOPT_ERRORBUFFER, k->message);
-    curl_easy_setopt(k->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    curl_easy_setopt(k->curl, CURLOPT_TIMEOUT, k->timeout_s);
+    curl_easy_setopt(k->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
     curl_easy_setopt(k->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(k->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(k->curl, CURLOPT_WRITEFUNCTION, take);

@@ -1,11 +1,12 @@
 /* import.c - `import`: files of log lines or NDJSON events, each counted once.
  *
  * A line that begins with { is an event, any other a log line, so a file may be either without
- * being told.
+ * being told. A file that cannot be read is named, and the others are imported; when events cannot
+ * be stored, the import ends. Either way the summary claims what is stored, no more.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "cli/sink.h"
+#include "cli/import_summary.h"
 
 #include "backend/registry.h"
 
@@ -15,11 +16,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
-    SHOWN_REASONS = 10,
     PROGRESS_LINES = 4096,
     AHEAD_LINES = 16,
 };
@@ -42,6 +45,8 @@ struct importing {
     const char *file;         /* being read */
     const char **listed_in;   /* the file of each listed rejection */
     uint64_t lines;
+    bool *unreadable; /* by the index of the file */
+    unsigned unread_files;
     /* Lines are parsed some ahead, so that what they will look up is in the cache by then. */
     struct pending ahead[AHEAD_LINES];
     size_t ahead_count, ahead_bytes;
@@ -133,8 +138,9 @@ static void show_progress(struct importing *m, struct ps_lines *lines, struct ps
     ps_progress_show(progress, ps_lines_bytes_read(lines), ps_lines_bytes_total(lines), note);
 }
 
+/* *ret_store_failed tells whose failure it is. */
 static int import_lines(struct importing *m, struct ps_lines *lines, struct ps_progress *progress,
-                        struct ps_err *e)
+                        bool *ret_store_failed, struct ps_err *e)
 {
     struct ps_str line;
     unsigned number = 0;
@@ -150,10 +156,14 @@ static int import_lines(struct importing *m, struct ps_lines *lines, struct ps_p
         if (number % PROGRESS_LINES == 0 && progress->on)
             show_progress(m, lines, progress);
     }
+    if (taken == 0 && m->ahead_count > 0) /* of a file that broke */
+        taken = take_ahead(m, r < 0 ? NULL : e);
+    *ret_store_failed = taken < 0;
     return taken < 0 ? taken : r;
 }
 
-static int import_file(struct importing *m, const char *file, bool show, struct ps_err *e)
+static int import_file(struct importing *m, const char *file, bool show, bool *ret_store_failed,
+                       struct ps_err *e)
 {
     struct ps_lines *lines;
     struct ps_progress progress;
@@ -162,84 +172,10 @@ static int import_file(struct importing *m, const char *file, bool show, struct 
         return r;
     ps_progress_start(&progress, strcmp(file, "-") == 0 ? "standard input" : file, show);
     m->file = file;
-    r = import_lines(m, lines, &progress, e);
+    r = import_lines(m, lines, &progress, ret_store_failed, e);
     ps_progress_end(&progress);
     ps_lines_close(lines);
     return r;
-}
-
-/* --- the summary --- */
-
-struct summary {
-    uint64_t lines, fresh, duplicates, refused;
-    bool known;
-    bool stored; /* what was read has been stored, or taken by the daemon */
-    double seconds;
-    const struct ps_ingested *done;
-    const char *const *listed_in;
-};
-
-static void print_text(const struct summary *s)
-{
-    char n[4][32];
-    const struct ps_ingested *d = s->done;
-    printf("%s lines in %.2f s\n", ps_cli_count(n[0], s->lines), s->seconds);
-    if (s->known)
-        printf("  accepted   %12s\n  duplicate  %12s   counted before\n",
-               ps_cli_count(n[0], s->fresh), ps_cli_count(n[1], s->duplicates));
-    else
-        printf("  accepted   %12s   by the daemon, which counts each once\n",
-               ps_cli_count(n[0], d->accepted));
-    printf("  rejected   %12s\n", ps_cli_count(n[2], d->rejected));
-    if (s->refused > 0)
-        printf("  refused    %12s   see `pathstats dead-letters list`\n",
-               ps_cli_count(n[3], s->refused));
-    for (size_t why = 0; why < PS_REJECT_COUNT; why++)
-        if (d->by_reason[why] > 0)
-            printf("    %s × %s: %s\n", ps_cli_count(n[0], d->by_reason[why]),
-                   ps_reject_name((enum ps_reject)why), ps_reject_text((enum ps_reject)why));
-    for (size_t i = 0; i < d->listed && i < SHOWN_REASONS; i++)
-        printf("    %s:%u: %s\n", s->listed_in[i], d->rejections[i].line,
-               ps_reject_name(d->rejections[i].why));
-    if (d->rejected > SHOWN_REASONS)
-        printf("    … --json lists the first %d\n", PS_REJECTIONS_LISTED_MAX);
-}
-
-static int print_json(const struct summary *s)
-{
-    struct ps_buf out;
-    struct ps_json w;
-    const struct ps_ingested *d = s->done;
-    ps_buf_init(&out, PS_OUTPUT_MAX);
-    ps_json_init(&w, &out);
-    ps_json_open(&w, '{');
-    ps_json_key(&w, "lines");
-    ps_json_uint(&w, s->lines);
-    ps_json_key(&w, "accepted");
-    ps_json_uint(&w, s->known ? s->fresh : d->accepted);
-    ps_json_key(&w, "duplicate");
-    s->known ? ps_json_uint(&w, s->duplicates) : ps_json_null(&w);
-    ps_json_key(&w, "rejected");
-    ps_json_uint(&w, d->rejected);
-    ps_json_key(&w, "refused");
-    ps_json_uint(&w, s->refused);
-    ps_json_key(&w, "seconds");
-    ps_json_double(&w, s->seconds, 3);
-    ps_json_key(&w, "rejections");
-    ps_json_open(&w, '[');
-    for (size_t i = 0; i < d->listed; i++) {
-        ps_json_open(&w, '{');
-        ps_json_key(&w, "file");
-        ps_json_text(&w, s->listed_in[i]);
-        ps_json_key(&w, "line");
-        ps_json_uint(&w, d->rejections[i].line);
-        ps_json_key(&w, "reason");
-        ps_json_text(&w, ps_reject_name(d->rejections[i].why));
-        ps_json_close(&w, '}');
-    }
-    ps_json_close(&w, ']');
-    ps_json_close(&w, '}');
-    return ps_cli_print(&out);
 }
 
 /* --- the command --- */
@@ -259,30 +195,111 @@ static int open_importing(struct importing *m, struct ps_cli *c, struct ps_err *
                : 0;
 }
 
-static int import_files(struct importing *m, struct ps_cli *c, struct summary *s, struct ps_err *e)
+static void name_unreadable(struct importing *m, int i, const char *why)
 {
-    int64_t start_us = ps_clock_monotonic_us(ps_clock_system());
+    fprintf(stderr, "pathstats: %s\n", why);
+    m->unreadable[i] = true;
+    m->unread_files++;
+}
+
+/* Names what cannot be read, before anything is made or stored. Opens nothing: a pipe can be opened
+ * once. */
+static int check_files(struct importing *m, const struct ps_cli *c, struct ps_err *e)
+{
+    m->unreadable = calloc((size_t)c->argc, sizeof *m->unreadable);
+    if (m->unreadable == NULL)
+        return ps_fail(e, PS_ENOMEM, "no memory");
+    for (int i = 0; i < c->argc; i++) {
+        const char *file = c->argv[i];
+        struct ps_err why;
+        struct stat st;
+        if (strcmp(file, "-") == 0)
+            continue;
+        if (stat(file, &st) < 0 || access(file, R_OK) < 0)
+            ps_fail(&why, PS_ENOENT, "%s: %s", file, strerror(errno));
+        else if (S_ISDIR(st.st_mode))
+            ps_fail(&why, PS_EINVAL, "%s: a folder; name the files in it", file);
+        else
+            continue;
+        name_unreadable(m, i, why.text);
+    }
+    return m->unread_files < (unsigned)c->argc
+               ? 0
+               : ps_fail(e, PS_ENOENT, "there is nothing to import");
+}
+
+/* A file that breaks in the middle is named and the next one follows; a store that fails ends it.
+ */
+static int import_files(struct importing *m, struct ps_cli *c, struct ps_err *e)
+{
     int r = 0;
-    for (int i = 0; r == 0 && i < c->argc; i++)
-        r = import_file(m, c->argv[i], !c->config.json, e);
-    struct ps_err *finish_e = r < 0 ? NULL : e; /* what was read before the trouble counts */
-    int finished =
-        ps_sink_finish(m->sink, &s->known, &s->fresh, &s->duplicates, &s->refused, finish_e);
-    s->stored = finished == 0;
-    s->lines = m->lines;
-    s->done = m->done;
-    s->listed_in = m->listed_in;
-    s->seconds = (double)(ps_clock_monotonic_us(ps_clock_system()) - start_us) / 1e6;
+    for (int i = 0; r == 0 && i < c->argc; i++) {
+        bool store_failed = false;
+        if (m->unreadable[i])
+            continue;
+        r = import_file(m, c->argv[i], !c->config.json, &store_failed, e);
+        if (r == 0 || store_failed)
+            continue;
+        name_unreadable(m, i, e->text);
+        r = 0;
+    }
+    return r;
+}
+
+static int import_all(struct importing *m, struct ps_cli *c, struct ps_import_summary *s,
+                      struct ps_err *e)
+{
+    struct ps_clock *clock = ps_clock_system();
+    int64_t start_us = ps_clock_monotonic_us(clock);
+    int r = import_files(m, c, e);
+    /* What was read before the trouble counts. */
+    int finished = ps_sink_finish(m->sink, r < 0 ? NULL : e);
+    *s = (struct ps_import_summary){
+        .lines = m->lines,
+        .done = m->done,
+        .listed_in = m->listed_in,
+        .sunk = ps_sink_sunk(m->sink),
+        .seconds = (double)(ps_clock_monotonic_us(clock) - start_us) / 1e6,
+    };
     return r < 0 ? r : finished;
+}
+
+static int run(struct importing *m, struct ps_cli *c, struct ps_err *e)
+{
+    struct ps_import_summary s;
+    int r = check_files(m, c, e);
+    if (r == 0)
+        r = open_importing(m, c, e);
+    if (r < 0)
+        return r;
+    r = import_all(m, c, &s, e);
+    int code = ps_import_summary_print(&s, c->config.json);
+    if (r < 0)
+        return r;
+    if (code == PS_EXIT_OK && m->unread_files > 0)
+        code = PS_EXIT_FAILED;
+    if (code == PS_EXIT_OK && (m->done->rejected > 0 || s.sunk.rejected > 0 || s.sunk.refused > 0))
+        code = PS_EXIT_DIFFERS;
+    return code;
+}
+
+static int close_importing(struct importing *m, struct ps_err *e)
+{
+    ps_ingest_close(m->ingest);
+    ps_occurrences_close(m->seen);
+    int r = ps_sink_close(m->sink, e);
+    free(m->done);
+    free(m->listed_in);
+    free(m->unreadable);
+    free(m);
+    return r;
 }
 
 int ps_cmd_import(struct ps_cli *c)
 {
     static const char usage[] = "usage: pathstats import FILE… [--source LABEL] [--json]";
     struct ps_err e = {0}, close_e = {0};
-    struct summary s = {0};
     const char *source = "";
-    int code = PS_EXIT_OK;
     struct importing *m = calloc(1, sizeof *m);
     int r = m == NULL ? ps_fail(&e, PS_ENOMEM, "no memory") : 0;
     if (r == 0)
@@ -291,28 +308,14 @@ int ps_cmd_import(struct ps_cli *c)
         r = ps_cli_words(c, 1, INT32_MAX, usage, &e);
     if (r == 0) {
         m->source = (struct ps_str){source, strlen(source)};
-        r = open_importing(m, c, &e);
-    }
-    if (r == 0) {
-        r = import_files(m, c, &s, &e);
-        if (s.stored && c->config.json)
-            code = print_json(&s);
-        else if (s.stored)
-            print_text(&s);
-        if (code == PS_EXIT_OK && s.done->accepted == 0 && s.done->rejected > 0)
-            code = PS_EXIT_DIFFERS;
+        r = run(m, c, &e);
     }
     if (m != NULL) {
-        ps_ingest_close(m->ingest);
-        ps_occurrences_close(m->seen);
-        int closed = ps_sink_close(m->sink, &close_e);
+        int closed = close_importing(m, &close_e);
         if (r >= 0 && closed < 0) {
             r = closed;
             e = close_e;
         }
-        free(m->done);
-        free(m->listed_in);
-        free(m);
     }
-    return r < 0 ? ps_cli_fail(&e) : code;
+    return r < 0 ? ps_cli_fail(&e) : r;
 }

@@ -12,8 +12,6 @@
 enum {
     FULL_WAIT_MS = 50,
     REFUSED_BYTES_MAX = PS_PARCEL_EVENTS_MAX * PS_EVENT_ENCODED_MAX,
-    BODY_EVENTS_MAX = 5000,
-    BODY_BYTES_MAX = 8 * 1024 * 1024
 };
 
 struct ps_sink {
@@ -22,16 +20,18 @@ struct ps_sink {
     int filling;
 
     struct ps_engine *engine; /* or */
-    struct ps_client *client;
+    struct ps_sink_daemon *daemon;
     uint8_t secret[PS_SECRET_BYTES];
-    struct ps_buf body, answer;
-
-    uint64_t fresh, duplicates, buried; /* the engine's counters when the import began */
+    struct ps_sunk before; /* the engine's counters when the import began */
+    struct ps_sunk sunk;   /* by the daemon */
 };
 
-static uint64_t count_refused(const struct ps_aggregator_counters *k)
+/* The engine counts what is committed, so this is true after a failure too. */
+static struct ps_sunk read_counters(const struct ps_sink *s)
 {
-    return k->dead_letters;
+    const struct ps_aggregator_counters *k = ps_aggregator_counters(s->engine->aggregator);
+    return (struct ps_sunk){
+        .accepted = k->fresh, .duplicates = k->duplicates, .refused = k->dead_letters};
 }
 
 static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
@@ -41,10 +41,7 @@ static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
         r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
     if (r < 0)
         return r;
-    const struct ps_aggregator_counters *k = ps_aggregator_counters(s->engine->aggregator);
-    s->fresh = k->fresh;
-    s->duplicates = k->duplicates;
-    s->buried = count_refused(k);
+    s->before = read_counters(s);
     memcpy(s->secret, s->engine->secret, sizeof s->secret);
     return 0;
 }
@@ -53,7 +50,7 @@ static int open_through(struct ps_sink *s, const struct ps_datadir *dir, const c
                         struct ps_err *e)
 {
     int r = ps_secret_load(dir->secret, false, s->secret, e);
-    return r < 0 ? r : ps_client_open(&s->client, holder, e);
+    return r < 0 ? r : ps_sink_daemon_open(&s->daemon, holder, e);
 }
 
 int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
@@ -70,8 +67,6 @@ int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
     }
     if (r < 0)
         ps_fail(e, r, "no memory");
-    ps_buf_init(&s->body, 2 * BODY_BYTES_MAX);
-    ps_buf_init(&s->answer, PS_OUTPUT_MAX);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, e);
     if (r == 0)
@@ -131,76 +126,10 @@ static int send_here(struct ps_sink *s, struct ps_err *e)
     return s->refused[s->filling].count > 0 ? send_refused(s, e) : 0;
 }
 
-/* --- to the daemon --- */
-
-static void write_event(struct ps_buf *body, const struct ps_event *event)
-{
-    struct ps_json w;
-    char hash[16];
-    ps_json_init(&w, body);
-    ps_json_open(&w, '{');
-    ps_json_key(&w, "idempotentId");
-    ps_json_str(&w, event->id);
-    ps_json_key(&w, "timestamp");
-    ps_json_int(&w, event->timestamp_ms);
-    const char *const names[] = {"path", "method", "userAgent", "country"};
-    const struct ps_str texts[] = {event->path, event->method, event->user_agent, event->country};
-    for (int i = 0; i < 4; i++)
-        if (texts[i].ptr != NULL) {
-            ps_json_key(&w, names[i]);
-            ps_json_str(&w, texts[i]);
-        }
-    if (event->status != PS_ABSENT) {
-        ps_json_key(&w, "status");
-        ps_json_int(&w, event->status);
-    } else if (event->is_error != PS_ABSENT) {
-        ps_json_key(&w, "isError");
-        ps_json_bool(&w, event->is_error);
-    }
-    if (event->response_us != PS_ABSENT) {
-        ps_json_key(&w, "responseTime");
-        ps_json_us_as_ms(&w, event->response_us);
-    }
-    if (event->has_client) {
-        ps_format_hex64(hash, event->client_hash);
-        ps_json_key(&w, "clientIpHash");
-        ps_json_str(&w, (struct ps_str){hash, sizeof hash});
-    }
-    ps_json_close(&w, '}');
-    ps_buf_append(body, "\n", 1);
-}
-
-static int post(struct ps_sink *s, struct ps_err *e)
-{
-    long status = 503;
-    int r = 0;
-    if (s->body.failed)
-        return ps_fail(e, s->body.failed, "no memory for a request");
-    for (;;) {
-        ps_buf_clear(&s->answer);
-        r = ps_client_ask(s->client, "POST", "/api/events", ps_buf_str(&s->body), &s->answer,
-                          &status, e);
-        if (r < 0 || status != 503)
-            break;
-        ps_clock_sleep_ms(ps_clock_system(), FULL_WAIT_MS);
-    }
-    ps_buf_clear(&s->body);
-    if (r == 0 && status != 202)
-        r = ps_fail(e, PS_EIO, "the daemon refuses (%ld): %.*s", status, (int)s->answer.len,
-                    s->answer.ptr);
-    return r;
-}
-
 static int send_through(struct ps_sink *s, struct ps_err *e)
 {
     struct ps_parcel *parcel = &s->parcels[s->filling];
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < parcel->count; i++) {
-        write_event(&s->body, &parcel->events[i]);
-        if (i % BODY_EVENTS_MAX == BODY_EVENTS_MAX - 1 || i + 1 == parcel->count ||
-            s->body.len > BODY_BYTES_MAX)
-            r = post(s, e);
-    }
+    int r = ps_sink_daemon_send(s->daemon, parcel, &s->sunk, e);
     ps_parcel_clear(parcel);
     return r;
 }
@@ -218,29 +147,29 @@ int ps_sink_add(struct ps_sink *s, const struct ps_event *event, struct ps_err *
         return 0;
     int r = send(s, e);
     if (r == 0 && !ps_parcel_add(&s->parcels[s->filling], event))
-        r = ps_fail(e, PS_EFULL, "an event of %zu bytes", event->path.len);
+        r = ps_fail(e, PS_EFULL, "the event is larger than a batch: its path has %zu bytes",
+                    event->path.len);
     return r;
 }
 
-int ps_sink_finish(struct ps_sink *s, bool *ret_known, uint64_t *ret_fresh,
-                   uint64_t *ret_duplicates, uint64_t *ret_refused, struct ps_err *e)
+int ps_sink_finish(struct ps_sink *s, struct ps_err *e)
 {
     int r = send(s, e);
-    *ret_known = false;
-    *ret_fresh = *ret_duplicates = *ret_refused = 0;
     if (r < 0 || s->engine == NULL)
         return r;
     r = send_refused(s, e);
-    if (r == 0)
-        r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
-    if (r < 0)
-        return r;
-    const struct ps_aggregator_counters *k = ps_aggregator_counters(s->engine->aggregator);
-    *ret_known = true;
-    *ret_fresh = k->fresh - s->fresh;
-    *ret_duplicates = k->duplicates - s->duplicates;
-    *ret_refused = count_refused(k) - s->buried;
-    return 0;
+    return r < 0 ? r : ps_engine_wait_idle(s->engine, NULL, NULL, e);
+}
+
+struct ps_sunk ps_sink_sunk(const struct ps_sink *s)
+{
+    if (s->engine == NULL)
+        return s->sunk;
+    struct ps_sunk now = read_counters(s);
+    now.accepted -= s->before.accepted;
+    now.duplicates -= s->before.duplicates;
+    now.refused -= s->before.refused;
+    return now;
 }
 
 int ps_sink_close(struct ps_sink *s, struct ps_err *e)
@@ -248,13 +177,11 @@ int ps_sink_close(struct ps_sink *s, struct ps_err *e)
     if (s == NULL)
         return 0;
     int r = s->engine != NULL ? ps_engine_close(s->engine, e) : 0;
-    ps_client_close(s->client);
+    ps_sink_daemon_close(s->daemon);
     for (int i = 0; i < 2; i++) {
         ps_parcel_done(&s->parcels[i]);
         ps_outbox_done(&s->refused[i]);
     }
-    ps_buf_done(&s->body);
-    ps_buf_done(&s->answer);
     explicit_bzero(s->secret, sizeof s->secret);
     free(s);
     return r;

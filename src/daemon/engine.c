@@ -29,6 +29,7 @@ static int open_aggregator(struct ps_engine *g, struct ps_store **ret_store,
         .kv = g->kv,
         .clock = g->clock,
         .troubles = &g->troubles,
+        .receipts = g->receipts,
         .batch_events = (size_t)c->batch_events,
         .max_retries = (unsigned)c->max_retries,
         .flush_interval_ms = c->flush_interval,
@@ -113,6 +114,9 @@ static int open_parts(struct ps_engine *g, struct ps_err *e)
         .dead_letter_bytes_max = (uint64_t)c->dead_letters_max,
     };
     int r = check_backends(c, e);
+    g->receipts = ps_receipts_open();
+    if (r == 0 && g->receipts == NULL)
+        r = ps_fail(e, PS_ENOMEM, "no memory");
     if (r == 0)
         r = ps_datadir_lock(&g->dir, e);
     if (r == 0)
@@ -171,6 +175,7 @@ int ps_engine_close(struct ps_engine *g, struct ps_err *e)
     if (g->commit != NULL)
         ps_commit_close(g->commit);
     int r = stop_consumer(g, e);
+    ps_receipts_close(g->receipts);
     ps_queue_close(g->queue);
     ps_kv_close(g->kv);
     ps_datadir_unlock(&g->dir);

@@ -26,6 +26,7 @@ struct ps_engine {
     struct ps_queue *queue;
     struct ps_kv *kv;
     struct ps_commit *commit;
+    struct ps_receipts *receipts;
 
     pthread_t consumer;
     bool consuming; /* the thread exists */

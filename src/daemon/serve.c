@@ -99,6 +99,7 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         .secret = g->secret,
         .queue = g->queue,
         .commit = g->commit,
+        .receipts = g->receipts,
         .kv = g->kv,
         .clock = g->clock,
         .troubles = &g->troubles,

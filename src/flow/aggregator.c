@@ -26,6 +26,18 @@ static int count_pending(void *ctx, const struct ps_event *event)
     return ps_cache_count(a->cache, event, NULL);
 }
 
+/* The batch, or what of it was stored before a failure, is stored: who waits for that is told. */
+static void tell_receipts(struct ps_aggregator *a)
+{
+    size_t stored = 0;
+    while (a->untold && stored < a->records.count &&
+           a->records.items[stored].position < a->position)
+        stored++;
+    a->untold = false;
+    if (ps_receipts_any(a->config.receipts))
+        ps_receipts_take(a->config.receipts, a->records.items, a->outcomes, stored, a->position);
+}
+
 static int recover(struct ps_aggregator *a, struct ps_err *e)
 {
     const struct ps_aggregator_config *c = &a->config;
@@ -48,6 +60,7 @@ static int recover(struct ps_aggregator *a, struct ps_err *e)
     a->counters.position = a->position;
     a->counters.watermark = a->watermark;
     a->recovered = true;
+    tell_receipts(a);
     return 0;
 }
 
@@ -140,7 +153,7 @@ static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
         if (a->decodes[i])
             ps_event_prepare(&a->events[i]);
         else /* it becomes a dead letter and counts nowhere */
-            a->outcomes[i] = PS_OUTCOME_DUPLICATE;
+            a->outcomes[i] = PS_OUTCOME_BURIED;
     }
     return ps_deliver(&d, e);
 }
@@ -183,6 +196,7 @@ int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e)
     if (r < 0 || a->records.count == 0)
         return r;
     a->recovered = false; /* until the batch is applied and counted */
+    a->untold = true;
     r = deliver_batch(a, e);
     if (r == 0)
         r = count_events(a, a->events, a->records.count, e);
@@ -191,6 +205,7 @@ int ps_aggregator_step(struct ps_aggregator *a, struct ps_err *e)
     a->recovered = true;
     a->position = a->records.next_position;
     a->counters.position = a->position;
+    tell_receipts(a);
     r = flush_when_full(a, e);
     return r < 0 ? r : (int)a->records.count;
 }
@@ -230,9 +245,8 @@ static int store_and_count(struct ps_aggregator *a, const struct ps_parcel *parc
         r = keep_refused(a, parcel, refused, e);
     if (r < 0)
         return r;
-    a->counters.batches++;
-    a->counters.fresh += applied.fresh;
-    a->counters.duplicates += applied.duplicates;
+    a->taken_fresh += applied.fresh;
+    a->taken_duplicates += applied.duplicates;
     return 0;
 }
 
@@ -241,6 +255,7 @@ static void give_up(struct ps_aggregator *a)
 {
     ps_store_rollback(a->config.store);
     a->transacting = a->recovered = false;
+    a->taken_fresh = a->taken_duplicates = 0;
 }
 
 int ps_aggregator_take(struct ps_aggregator *a, const struct ps_parcel *parcel,
@@ -269,6 +284,12 @@ static int end_transaction(struct ps_aggregator *a, int outcome, struct ps_err *
     a->transacting = false;
     int r = ps_store_commit(a->config.store, e);
     a->recovered = r == 0;
+    if (r == 0) {
+        a->counters.batches++;
+        a->counters.fresh += a->taken_fresh;
+        a->counters.duplicates += a->taken_duplicates;
+    }
+    a->taken_fresh = a->taken_duplicates = 0;
     return r;
 }
 

@@ -19,6 +19,7 @@
 
 #include "flow/outbox.h"
 #include "flow/parcel.h"
+#include "flow/receipts.h"
 #include "flow/trouble.h"
 #include "port/clock.h"
 #include "port/kv.h"
@@ -38,6 +39,7 @@ struct ps_aggregator_config {
     struct ps_kv *kv; /* may be NULL: no heartbeat */
     struct ps_clock *clock;
     struct ps_troubles *troubles; /* may be NULL */
+    struct ps_receipts *receipts; /* may be NULL: nobody asks what became of a submission */
     uint32_t partition;
     size_t batch_events;       /* 1 .. PS_BATCH_EVENTS_MAX */
     unsigned max_retries;      /* of a batch, before it is split */

@@ -34,7 +34,9 @@ struct ps_aggregator {
     uint64_t unsettled; /* events applied since the last flush */
     uint64_t watermark;
     bool recovered;
+    bool untold;      /* what became of `records` was not told to the receipts yet */
     bool transacting; /* events are taken that did not come from the queue */
+    uint64_t taken_fresh, taken_duplicates; /* of these; counted when they are committed */
     int64_t flushed_us, flush_cost_us, heartbeat_us;
     struct ps_aggregator_counters counters;
     pthread_mutex_t lock;

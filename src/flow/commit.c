@@ -23,6 +23,8 @@ struct waiter {
     ps_commit_fn *fn;
     void *ctx;
     size_t records_end; /* of this submission in the group */
+    struct ps_receipts *receipts;
+    ps_receipt_fn *told; /* NULL: no receipt is wanted */
 };
 
 struct group {
@@ -43,6 +45,8 @@ struct ps_commit {
     bool closing;
     struct ps_str *strs; /* the thread's own: record views of the group being written */
     size_t strs_cap;
+    bool *fits; /* the thread's own: which submissions found room alone */
+    size_t fits_cap;
 };
 
 static int group_reserve(struct group *g)
@@ -60,14 +64,22 @@ static int group_reserve(struct group *g)
     return 0;
 }
 
-static int view_records(struct ps_commit *c, const struct ps_outbox *o)
+static int view_records(struct ps_commit *c, const struct group *g)
 {
+    const struct ps_outbox *o = &g->outbox;
     if (o->count > c->strs_cap) {
         struct ps_str *strs = realloc(c->strs, o->cap * sizeof *strs);
         if (strs == NULL)
             return PS_ENOMEM;
         c->strs = strs;
         c->strs_cap = o->cap;
+    }
+    if (g->count > c->fits_cap) {
+        bool *fits = realloc(c->fits, g->cap * sizeof *fits);
+        if (fits == NULL)
+            return PS_ENOMEM;
+        c->fits = fits;
+        c->fits_cap = g->cap;
     }
     for (size_t i = 0, at = 0; i < o->count; at = o->ends[i++])
         c->strs[i] = (struct ps_str){o->bytes.ptr + at, o->ends[i] - at};
@@ -80,42 +92,96 @@ static void answer(const struct waiter *w, int code, const char *text)
         w->fn(w->ctx, code, text);
 }
 
-/* The group did not fit as a whole: each submission alone, then one sync for those that did. */
-static void commit_one_by_one(struct ps_commit *c, struct group *g)
+static size_t records_begin(const struct group *g, size_t waiter)
+{
+    return waiter == 0 ? 0 : g->waiters[waiter - 1].records_end;
+}
+
+static int append_submissions(struct ps_commit *c, const struct group *g, size_t from, size_t to,
+                              struct ps_err *e)
+{
+    size_t begin = records_begin(g, from), end = records_begin(g, to);
+    return ps_queue_append(c->queue, c->strs + begin, end - begin, e);
+}
+
+/* They did not fit together: each submission alone, then one sync for those that did. */
+static void commit_one_by_one(struct ps_commit *c, struct group *g, size_t from, size_t to)
 {
     struct ps_err e = {0};
-    size_t from = 0, kept = 0;
-    for (size_t i = 0; i < g->count; i++) {
-        struct waiter w = g->waiters[i];
-        int r = ps_queue_append(c->queue, c->strs + from, w.records_end - from, &e);
-        from = w.records_end;
-        if (r == 0)
-            g->waiters[kept++] = w;
-        else
-            answer(&w, r, e.text);
+    size_t kept = 0;
+    bool *fits = c->fits;
+    for (size_t i = from; i < to; i++) {
+        int r = append_submissions(c, g, i, i + 1, &e);
+        fits[i] = r == 0;
+        kept += fits[i];
+        if (r < 0)
+            answer(&g->waiters[i], r, e.text);
     }
-    if (kept == 0)
+    int r = kept > 0 ? ps_queue_sync(c->queue, NULL, &e) : 0;
+    for (size_t i = from; i < to; i++)
+        if (fits[i])
+            answer(&g->waiters[i], r, e.text);
+}
+
+static void commit_together(struct ps_commit *c, struct group *g, size_t from, size_t to)
+{
+    struct ps_err e = {0};
+    int r = append_submissions(c, g, from, to, &e);
+    if (r == PS_EFULL && to - from > 1) {
+        commit_one_by_one(c, g, from, to);
         return;
-    int r = ps_queue_sync(c->queue, NULL, &e);
-    for (size_t i = 0; i < kept; i++)
+    }
+    if (r == 0)
+        r = ps_queue_sync(c->queue, NULL, &e);
+    for (size_t i = from; i < to; i++)
         answer(&g->waiters[i], r, e.text);
+}
+
+/* Alone, so that its range is known; expected before it can be read. */
+static void commit_for_receipt(struct ps_commit *c, struct group *g, size_t i)
+{
+    const struct waiter *w = &g->waiters[i];
+    struct ps_err e = {0};
+    uint64_t first = 0, next = 0;
+    int r = ps_queue_sync(c->queue, &first, &e);
+    if (r == 0 && ps_receipts_expect(w->receipts, first, w->told, w->ctx) < 0)
+        r = ps_fail(&e, PS_EFULL, "%d submissions wait for a receipt already: try again later",
+                    PS_RECEIPTS_MAX);
+    if (r < 0) {
+        answer(w, r, e.text);
+        return;
+    }
+    r = append_submissions(c, g, i, i + 1, &e);
+    if (r == 0)
+        r = ps_queue_sync(c->queue, &next, &e);
+    if (r < 0)
+        ps_receipts_give_up(w->receipts, w->ctx);
+    answer(w, r, e.text);
+    if (r == 0)
+        ps_receipts_end(w->receipts, w->ctx, next);
+}
+
+static void fail_group(struct group *g, int code)
+{
+    struct ps_err e = {0};
+    ps_fail(&e, code, "commit: no memory for %zu records", g->outbox.count);
+    for (size_t i = 0; i < g->count; i++)
+        answer(&g->waiters[i], code, e.text);
 }
 
 static void commit_group(struct ps_commit *c, struct group *g)
 {
-    struct ps_err e = {0};
-    int r = view_records(c, &g->outbox);
+    int r = view_records(c, g);
     if (r < 0)
-        ps_fail(&e, r, "commit: no memory for %zu records", g->outbox.count);
-    if (r == 0)
-        r = ps_queue_append(c->queue, c->strs, g->outbox.count, &e);
-    if (r == PS_EFULL && g->count > 1) {
-        commit_one_by_one(c, g);
-    } else {
-        if (r == 0)
-            r = ps_queue_sync(c->queue, NULL, &e);
-        for (size_t i = 0; i < g->count; i++)
-            answer(&g->waiters[i], r, e.text);
+        fail_group(g, r);
+    for (size_t from = 0, to; r == 0 && from < g->count; from = to) {
+        to = from + 1;
+        while (g->waiters[from].told == NULL && to < g->count && g->waiters[to].told == NULL)
+            to++;
+        if (g->waiters[from].told != NULL)
+            commit_for_receipt(c, g, from);
+        else
+            commit_together(c, g, from, to);
     }
     if (c->wake != NULL)
         c->wake(c->wake_ctx);
@@ -197,11 +263,11 @@ void ps_commit_close(struct ps_commit *c)
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->changed);
     free(c->strs);
+    free(c->fits);
     free(c);
 }
 
-int ps_commit_submit(struct ps_commit *c, const struct ps_outbox *o, ps_commit_fn *fn, void *ctx,
-                     struct ps_err *e)
+static int submit(struct ps_commit *c, const struct ps_outbox *o, struct waiter w, struct ps_err *e)
 {
     pthread_mutex_lock(&c->lock);
     struct group *g = &c->groups[c->filling];
@@ -209,13 +275,29 @@ int ps_commit_submit(struct ps_commit *c, const struct ps_outbox *o, ps_commit_f
     if (r == 0)
         r = ps_outbox_append(&g->outbox, o);
     if (r == 0) {
-        g->waiters[g->count++] = (struct waiter){fn, ctx, g->outbox.count};
+        w.records_end = g->outbox.count;
+        g->waiters[g->count++] = w;
         pthread_cond_signal(&c->changed);
     }
     pthread_mutex_unlock(&c->lock);
     if (r < 0)
         return ps_fail(e, r, "commit: too much is waiting for the disk: try again later");
     return 0;
+}
+
+int ps_commit_submit(struct ps_commit *c, const struct ps_outbox *o, ps_commit_fn *fn, void *ctx,
+                     struct ps_err *e)
+{
+    return submit(c, o, (struct waiter){.fn = fn, .ctx = ctx}, e);
+}
+
+int ps_commit_submit_for_receipt(struct ps_commit *c, const struct ps_outbox *o,
+                                 struct ps_receipts *receipts, ps_commit_fn *fn,
+                                 ps_receipt_fn *told, void *ctx, struct ps_err *e)
+{
+    PS_ASSERT(receipts != NULL && told != NULL && ctx != NULL);
+    return submit(c, o, (struct waiter){.fn = fn, .ctx = ctx, .receipts = receipts, .told = told},
+                  e);
 }
 
 struct wait {

@@ -9,6 +9,7 @@
 #define PS_FLOW_COMMIT_H
 
 #include "flow/outbox.h"
+#include "flow/receipts.h"
 #include "port/queue.h"
 
 enum {
@@ -32,7 +33,12 @@ void ps_commit_close(struct ps_commit *c);
  * called. */
 int ps_commit_submit(struct ps_commit *c, const struct ps_outbox *o, ps_commit_fn *fn, void *ctx,
                      struct ps_err *e);
-/* The same and waits until it is durable. */
+/* The same, and once its events are stored `told` is called with what became of them, unless `fn`
+ * was told of a failure. `fn` and `told` get the same ctx, which names the receipt. */
+int ps_commit_submit_for_receipt(struct ps_commit *c, const struct ps_outbox *o,
+                                 struct ps_receipts *receipts, ps_commit_fn *fn,
+                                 ps_receipt_fn *told, void *ctx, struct ps_err *e);
+/* The same as submit and waits until it is durable. */
 int ps_commit_wait(struct ps_commit *c, const struct ps_outbox *o, struct ps_err *e);
 
 #endif

@@ -145,7 +145,7 @@ static bool store_is_up(struct ps_delivery *d, size_t at)
 static int bury_alone(struct ps_delivery *d, size_t i, enum ps_reject why, const char *text,
                       struct ps_err *e)
 {
-    d->outcomes[i] = PS_OUTCOME_DUPLICATE;
+    d->outcomes[i] = PS_OUTCOME_BURIED;
     int r = bury(d, i, why, text, e);
     for (unsigned attempt = 0; r == 0; attempt++) {
         r = skip(d, i, i + 1, e);

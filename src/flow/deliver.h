@@ -11,6 +11,9 @@
 
 #include "flow/aggregator.h"
 
+/* The outcome of what deliver itself brought to the dead letters; others are enum ps_outcome. */
+enum { PS_OUTCOME_BURIED = 255 };
+
 struct ps_delivery {
     struct ps_store *store;
     struct ps_queue *queue;
@@ -27,7 +30,7 @@ struct ps_delivery {
     bool *decodes; /* the record is an event */
     uint32_t *order;
     struct ps_sort_key *sort_scratch; /* twice as many */
-    uint8_t *outcomes; /* filled here; PS_OUTCOME_DUPLICATE for what went to the dead letters */
+    uint8_t *outcomes;                /* filled here */
     size_t count;
     uint64_t next_position;
 };

@@ -115,7 +115,7 @@ same "every number has doubled" "$T/twice" "$T/by_program"
     echo '{"timestamp":1431943200000}'
 } >"$T/broken.log"
 pathstats import --data-dir "$T/broken" --json "$T/broken.log"
-is "some wrong: 0, and each line accepted or rejected" "$code $(summary)" "0 10|4|0|6"
+is "some wrong: 2, and each line accepted or rejected" "$code $(summary)" "2 10|4|0|6"
 is "each with its line and reason" \
     "$(sqlite3 :memory: "SELECT group_concat(json_extract(value, '\$.line') || ' ' ||
         json_extract(value, '\$.reason'), ', ') FROM json_each('$out', '\$.rejections')")" \
@@ -211,7 +211,7 @@ pathstats import --data-dir "$C" "$LOG"
 pathstats archive run --data-dir "$C"
 grep '"GET /' "$LOG" | sed 's,GET /,GET /late/,' | head -500 >"$T/late.log"
 pathstats import --data-dir "$C" "$T/late.log"
-is "import of lines that come too late ends with 0" "$code" 0
+is "import of lines that come too late ends with 2" "$code" 2
 late=$(grep -c . "$T/late.log")
 like "they are refused" "$out" "refused +$late +see .pathstats dead-letters list"
 like "none is accepted" "$out" "accepted +0$"
@@ -232,7 +232,8 @@ G=$T/full
 run bash -c "trap '' XFSZ; ulimit -f 200; exec '$PATHSTATS' import --data-dir '$G' '$LOG'"
 is "an import that finds no room ends with 1" "$code" 1
 like "what to do is said" "$err" "^pathstats: sqlite: .*; not all of it is stored: .* import it again"
-is "nothing is said to be accepted" "$out" ""
+like "nothing is said to be accepted" "$out" "accepted +0$"
+like "and what is not stored is told" "$out" "not stored +2,000 +import again"
 pathstats import --data-dir "$G" --json "$LOG"
 is "with room it is done" "$code $(summary)" "0 2000|2000|0|0"
 pathstats verify --data-dir "$G"
@@ -259,8 +260,15 @@ pathstats import --data-dir "$D" "$T/not-there.log"
 is "a missing file: 1" "$code" 1
 like "it is named with the reason" "$err" "not-there.log: No such file"
 unlike "nothing is said about how it went" "$err" "assert|Aborted"
+pathstats import --data-dir "$T/unmade" "$T/not-there.log"
+ok "an import that finds no file makes no folder" test ! -e "$T/unmade"
+sed -n 1,10p "$LOG" >"$T/a.log"
+sed -n 11,20p "$LOG" >"$T/c.log"
+pathstats import --data-dir "$T/some" --json "$T/a.log" "$T/not-there.log" "$T/c.log"
+is "a missing file among others: 1, and the others are imported" "$code $(summary)" "1 20|20|0|0"
+like "it is named" "$err" "not-there.log: No such file"
 pathstats import --data-dir "$D" "$T"
-is "a folder for a file: 64" "$code" 64
+is "a folder for a file: 1" "$code" 1
 like "it is named" "$err" "$T: "
 pathstats top --data-dir "$T/nowhere"
 is "no data: 1" "$code" 1

@@ -108,7 +108,7 @@ is "a second one on the same data: 3" "$code" 3
 like "names the first" "$err" "in use by another pathstats, which listens on ${url#http://}"
 pathstats import --data-dir "$D" "$LOG"
 is "import goes through the server" "$code" 0
-like "all of it" "$out" "accepted +2,000 "
+like "all of it" "$out" "accepted +2,000$"
 ok "each line is stored" eventually \
     sql_is "$D" "SELECT count(*) FROM traffic_events WHERE id GLOB '143*-*' AND method IS NOT NULL" 2000
 pathstats import --data-dir "$D" "$LOG"

@@ -136,6 +136,7 @@ static void open_server(struct rig *rig, bool record_self, bool full)
         .secret = rig->secret,
         .queue = &rig->gate.queue,
         .commit = rig->commit,
+        .receipts = rig->receipts,
         .kv = rig->kv,
         .clock = &rig->clock.clock,
         .aggregator = &rig->aggregator,
@@ -178,6 +179,8 @@ static struct rig *make_rig(bool record_self, bool full)
     assert_int_equal(ps_commit_open(&rig->commit, &rig->gate.queue, count_sync, rig, &e), 0);
     assert_int_equal(ps_store_open(&ps_store_mem, &rig->store, TARGET, PS_STORE_WRITE, &e), 0);
     assert_int_equal(ps_ledger_open(&ps_ledger_mem, &rig->ledger, TARGET, PS_STORE_WRITE, &e), 0);
+    rig->receipts = ps_receipts_open();
+    assert_non_null(rig->receipts);
     open_server(rig, record_self, full);
     return rig;
 }
@@ -218,6 +221,7 @@ int rig_close(void **state)
     ps_kv_close(rig->kv);
     ps_queue_close(rig->inner);
     ps_mem_forget(TARGET);
+    ps_receipts_close(rig->receipts);
     ps_records_done(&rig->records);
     free(rig);
     return 0;

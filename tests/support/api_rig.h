@@ -25,6 +25,7 @@ struct rig {
     struct gate_queue gate;
     struct ps_kv *kv;
     struct ps_commit *commit;
+    struct ps_receipts *receipts; /* nobody takes them but the test */
     struct ps_aggregator_counters aggregator;
     struct ps_api *api;
     uint8_t secret[PS_SECRET_BYTES];

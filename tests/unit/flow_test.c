@@ -31,6 +31,7 @@ struct world {
     struct ps_store *store;
     struct ps_queue *queue;
     struct ps_aggregator *aggregator;
+    struct ps_receipts *receipts; /* NULL in most tests */
     size_t max_paths, batch_events;
 };
 
@@ -49,6 +50,7 @@ static void start(struct world *w)
         ps_queue_open(&ps_queue_mem, &w->queue, w->target, PS_QUEUE_WRITE, &limits, &e), 0);
     config.store = w->store;
     config.queue = w->queue;
+    config.receipts = w->receipts;
     if (ps_aggregator_open(&w->aggregator, &config, &e) < 0)
         fail_msg("aggregator: %s", e.text);
 }
@@ -724,6 +726,43 @@ static void a_parcel_has_a_maximum(void **state)
     ps_parcel_done(&p);
 }
 
+static void keep_receipt(void *ctx, const struct ps_receipt *receipt)
+{
+    *(struct ps_receipt *)ctx = *receipt;
+}
+
+/* New, duplicate, poison and what is no event at all, over batches that fail in between. */
+static void a_receipt_tells_what_became_of_a_submission(void **state)
+{
+    struct world *w = *state;
+    struct ps_receipt told = {0};
+    struct ps_err e = {0};
+    uint64_t first, next;
+    crash(w);
+    w->receipts = ps_receipts_open();
+    start(w);
+    enqueue_many(w, "p", 0, 10, "/a");
+    drain(w);
+    assert_int_equal(ps_queue_sync(w->queue, &first, NULL), 0);
+    assert_int_equal(ps_receipts_expect(w->receipts, first, keep_receipt, &told), 0);
+    enqueue_many(w, "p", 5, 40, "/a"); /* five of them known, and p37 is poison */
+    assert_int_equal(ps_queue_append(w->queue, &PS_STR("no event"), 1, NULL), 0);
+    assert_int_equal(ps_queue_sync(w->queue, &next, NULL), 0);
+    ps_receipts_end(w->receipts, &told, next);
+    enqueue_many(w, "q", 0, 10, "/a"); /* another's */
+    faults.poison = "p37";
+    faults.settle_fails = 1;
+    while (ps_aggregator_drain(w->aggregator, &e) < 0)
+        continue;
+    assert_int_equal(told.fresh, 29);
+    assert_int_equal(told.duplicates, 5);
+    assert_int_equal(told.refused, 2);
+    ps_receipts_close(w->receipts);
+    w->receipts = NULL;
+    crash(w);
+    start(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -735,6 +774,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_count_recovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(transient_failure_is_retried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(store_that_is_down_buries_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_receipt_tells_what_became_of_a_submission, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(poison_goes_alone_to_the_dead_letters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(undecodable_record_goes_to_the_dead_letters, set_up,
                                         tear_down),

@@ -1,0 +1,116 @@
+/* import_summary.c - see import_summary.h.  SPDX-License-Identifier: MIT */
+#include "cli/import_summary.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+enum { SHOWN_REASONS = 10 };
+
+static uint64_t rejected(const struct ps_import_summary *s)
+{
+    return s->done->rejected + s->sunk.rejected;
+}
+
+/* Events that were read and are not in the store, in no letter and in no daemon's queue. */
+static uint64_t not_stored(const struct ps_import_summary *s)
+{
+    const struct ps_sunk *k = &s->sunk;
+    uint64_t known = k->accepted + k->duplicates + k->refused + k->rejected + k->waiting;
+    return s->done->accepted > known ? s->done->accepted - known : 0;
+}
+
+static void print_count(const char *name, uint64_t n, const char *meaning)
+{
+    char text[32];
+    printf("  %-10s %12s%s%s\n", name, ps_cli_count(text, n), meaning[0] != '\0' ? "   " : "",
+           meaning);
+}
+
+static void print_reasons(const struct ps_import_summary *s)
+{
+    const struct ps_ingested *d = s->done;
+    char n[32];
+    for (size_t why = 0; why < PS_REJECT_COUNT; why++)
+        if (d->by_reason[why] > 0)
+            printf("    %s × %s: %s\n", ps_cli_count(n, d->by_reason[why]),
+                   ps_reject_name((enum ps_reject)why), ps_reject_text((enum ps_reject)why));
+    for (size_t i = 0; i < d->listed && i < SHOWN_REASONS; i++)
+        printf("    %s:%u: %s\n", s->listed_in[i], d->rejections[i].line,
+               ps_reject_name(d->rejections[i].why));
+    if (d->rejected > SHOWN_REASONS)
+        printf("    … --json lists the first %d\n", PS_REJECTIONS_LISTED_MAX);
+}
+
+static void print_text(const struct ps_import_summary *s)
+{
+    char n[32];
+    printf("%s %s in %.2f s\n", ps_cli_count(n, s->lines), s->lines == 1 ? "line" : "lines",
+           s->seconds);
+    print_count("accepted", s->sunk.accepted, "");
+    print_count("duplicate", s->sunk.duplicates, "counted before");
+    print_count("rejected", rejected(s), "");
+    if (s->sunk.refused > 0)
+        print_count("refused", s->sunk.refused, "see `pathstats dead-letters list`");
+    if (s->sunk.waiting > 0)
+        print_count("waiting", s->sunk.waiting, "the daemon has them, and stores them when it can");
+    if (not_stored(s) > 0)
+        print_count("not stored", not_stored(s), "import again: what is stored counts once");
+    print_reasons(s);
+}
+
+static void write_rejections(struct ps_json *w, const struct ps_import_summary *s)
+{
+    const struct ps_ingested *d = s->done;
+    ps_json_key(w, "rejections");
+    ps_json_open(w, '[');
+    for (size_t i = 0; i < d->listed; i++) {
+        ps_json_open(w, '{');
+        ps_json_key(w, "file");
+        ps_json_text(w, s->listed_in[i]);
+        ps_json_key(w, "line");
+        ps_json_uint(w, d->rejections[i].line);
+        ps_json_key(w, "reason");
+        ps_json_text(w, ps_reject_name(d->rejections[i].why));
+        ps_json_close(w, '}');
+    }
+    ps_json_close(w, ']');
+}
+
+static int print_json(const struct ps_import_summary *s)
+{
+    struct ps_buf out;
+    struct ps_json w;
+    const struct {
+        const char *name;
+        uint64_t n;
+    } counts[] = {
+        {"lines", s->lines},
+        {"accepted", s->sunk.accepted},
+        {"duplicate", s->sunk.duplicates},
+        {"rejected", rejected(s)},
+        {"refused", s->sunk.refused},
+        {"waiting", s->sunk.waiting},
+        {"notStored", not_stored(s)},
+    };
+    ps_buf_init(&out, PS_OUTPUT_MAX);
+    ps_json_init(&w, &out);
+    ps_json_open(&w, '{');
+    for (size_t i = 0; i < PS_COUNT_OF(counts); i++) {
+        ps_json_key(&w, counts[i].name);
+        ps_json_uint(&w, counts[i].n);
+    }
+    ps_json_key(&w, "seconds");
+    ps_json_double(&w, s->seconds, 3);
+    write_rejections(&w, s);
+    ps_json_close(&w, '}');
+    return ps_cli_print(&out);
+}
+
+int ps_import_summary_print(const struct ps_import_summary *s, bool json)
+{
+    if (json)
+        return print_json(s);
+    print_text(s);
+    return PS_EXIT_OK;
+}
