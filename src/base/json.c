@@ -1,6 +1,9 @@
 /* json.c - see json.h.  SPDX-License-Identifier: MIT */
 #include "base/json.h"
 
+#include "base/utf8.h"
+#include "base/visible.h"
+
 #include <string.h>
 
 void ps_json_init(struct ps_json *w, struct ps_buf *out)
@@ -28,57 +31,45 @@ void ps_json_close(struct ps_json *w, char bracket)
     w->comma = true;
 }
 
-/* Length of the UTF-8 sequence at `s`, or 0 where it is not one (RFC 3629). */
-static size_t utf8_length(const unsigned char *s, size_t left)
+static void put_escape(struct ps_buf *out, uint32_t c)
 {
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-               : s[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
-
-static void put_escape(struct ps_buf *out, unsigned char c)
-{
+    char escape[PS_VISIBLE_MAX + 3];
     switch (c) {
     case '"': ps_buf_append(out, "\\\"", 2); return;
     case '\\': ps_buf_append(out, "\\\\", 2); return;
     case '\n': ps_buf_append(out, "\\n", 2); return;
     case '\r': ps_buf_append(out, "\\r", 2); return;
     case '\t': ps_buf_append(out, "\\t", 2); return;
-    default: ps_buf_format(out, "\\u%04x", c); return;
+    default: ps_buf_append(out, escape, ps_json_escape(escape, c)); return;
     }
 }
 
-static void put_string(struct ps_buf *out, const char *ptr, size_t len)
+static bool goes_as_it_is(const char *s, size_t length)
 {
-    const unsigned char *s = (const unsigned char *)ptr;
+    if (length > 1)
+        return !ps_is_unseen(ps_utf8_decode(s, length));
+    unsigned char c = (unsigned char)*s;
+    return length == 1 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
+static void put_string(struct ps_buf *out, const char *s, size_t len)
+{
     size_t plain = 0; /* start of the run not written yet */
     ps_buf_append(out, "\"", 1);
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_length(s + i, len - i);
-        if (n > 0 && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] != 0x7f) {
+        size_t n = ps_utf8_length(s + i, len - i);
+        if (goes_as_it_is(s + i, n)) {
             i += n;
             continue;
         }
-        ps_buf_append(out, ptr + plain, i - plain);
+        ps_buf_append(out, s + plain, i - plain);
         if (n == 0)
             ps_buf_append(out, "\xef\xbf\xbd", 3);
         else
-            put_escape(out, s[i]);
-        plain = ++i;
+            put_escape(out, ps_utf8_decode(s + i, n));
+        plain = i += n == 0 ? 1 : n;
     }
-    ps_buf_append(out, ptr + plain, len - plain);
+    ps_buf_append(out, s + plain, len - plain);
     ps_buf_append(out, "\"", 1);
 }
 

@@ -18,7 +18,8 @@ void ps_json_init(struct ps_json *w, struct ps_buf *out);
 void ps_json_open(struct ps_json *w, char bracket);  /* '{' or '[' */
 void ps_json_close(struct ps_json *w, char bracket); /* '}' or ']' */
 void ps_json_key(struct ps_json *w, const char *key);
-/* Invalid UTF-8 in `s` is written as U+FFFD; absent (ptr NULL) as null. */
+/* Invalid UTF-8 in `s` is written as U+FFFD, what a terminal must not get (base/visible.h) as
+ * \uXXXX; absent (ptr NULL) as null. */
 void ps_json_str(struct ps_json *w, struct ps_str s);
 void ps_json_text(struct ps_json *w, const char *text);
 void ps_json_int(struct ps_json *w, int64_t value);

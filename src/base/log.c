@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/time.h"
+#include "base/visible.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -37,17 +38,16 @@ static int put_prefix(char *to, size_t size, enum ps_log_level level)
 
 void ps_log(enum ps_log_level level, const char *format, ...)
 {
-    char line[LINE_MAX_BYTES];
+    char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
     va_list args;
     if ((int)level > most_verbose)
         return;
     size_t n = (size_t)put_prefix(line, sizeof line, level);
     va_start(args, format);
-    int m = vsnprintf(line + n, sizeof line - n - 1, format, args);
+    int m = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    n += m < 0 ? 0 : (size_t)m;
-    if (n > sizeof line - 2)
-        n = sizeof line - 2;
+    size_t len = m < 0 ? 0 : (size_t)m < sizeof text ? (size_t)m : sizeof text - 1;
+    n += ps_visible(line + n, sizeof line - n - 1, (struct ps_str){text, len});
     line[n++] = '\n';
     if (write(STDERR_FILENO, line, n) < 0)
         return; /* nowhere left to say it */

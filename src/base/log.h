@@ -1,7 +1,8 @@
 /* log.h - one line to standard error. Only daemon, cli and api call it.
  *
  * Under systemd (JOURNAL_STREAM set) lines carry the <n> priority prefix and no time of their own;
- * otherwise an ISO time and the level's name. Thread-safe: one write(2) a line.
+ * otherwise an ISO time and the level's name. Thread-safe: one write(2) a line. What quotes
+ * data is shown as base/visible.h does.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -19,10 +19,6 @@
 
 enum { JOBS_SHOWN = 20, PLAIN_TIME_LEN = 19 };
 
-static const char usage[] =
-    "usage: pathstats archive run [--date YYYY-MM-DD] | list | cat DATE | verify [DATE] | restore "
-    "DATE";
-
 /* Only the lock's EBUSY means that the data directory is in use. */
 static int not_in_use(int r, struct ps_err *e)
 {
@@ -339,7 +335,7 @@ static int dispatch(struct ps_cli *c, struct ps_datadir *dir, const char *run_da
     bool needs_date = strcmp(verb, "cat") == 0 || strcmp(verb, "restore") == 0;
     bool takes_date = needs_date || strcmp(verb, "verify") == 0;
     if ((needs_date && date == NULL) || (!takes_date && date != NULL))
-        return ps_fail(e, PS_EINVAL, "%s", usage);
+        return ps_cli_usage(c, e);
     if (strcmp(verb, "run") == 0)
         return run(c, dir, run_date, e);
     if (strcmp(verb, "restore") == 0)
@@ -356,7 +352,7 @@ int ps_cmd_archive(struct ps_cli *c)
     const char *date = NULL;
     int r = ps_cli_option(c, "--date", &date, &e);
     if (r >= 0)
-        r = ps_cli_words(c, 1, 2, usage, &e);
+        r = ps_cli_words(c, 1, 2, &e);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, &e);
     if (r == 0)
@@ -418,7 +414,7 @@ int ps_cmd_jobs(struct ps_cli *c)
     int64_t limit = JOBS_SHOWN;
     int r = ps_cli_number(c, "--limit", 1, PS_RUNS_KEPT, &limit, &e);
     if (r >= 0)
-        r = ps_cli_words(c, 0, 0, "usage: pathstats jobs [--limit N] [--json]", &e);
+        r = ps_cli_words(c, 0, 0, &e);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, &e);
     if (r == 0)
@@ -477,7 +473,7 @@ int ps_cmd_capacity(struct ps_cli *c)
     struct ps_queue *queue = NULL;
     struct ps_kv *kv = NULL;
     struct ps_capacity measured;
-    int r = ps_cli_words(c, 0, 0, "usage: pathstats capacity [--json]", &e);
+    int r = ps_cli_words(c, 0, 0, &e);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, &e);
     if (r == 0)

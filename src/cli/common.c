@@ -2,89 +2,14 @@
 #include "cli/cli.h"
 
 #include "backend/registry.h"
+#include "base/visible.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-enum { BAR_CELLS = 24, PROGRESS_EVERY_US = 100000 };
-
-/* --- arguments --- */
-
-static void remove_args(struct ps_cli *c, int at, int n)
-{
-    memmove(&c->argv[at], &c->argv[at + n], (size_t)(c->argc - at - n + 1) * sizeof *c->argv);
-    c->argc -= n;
-}
-
-int ps_cli_option(struct ps_cli *c, const char *name, const char **ret, struct ps_err *e)
-{
-    size_t len = strlen(name);
-    for (int i = 0; i < c->argc; i++) {
-        const char *arg = c->argv[i];
-        if (strcmp(arg, "--") == 0)
-            break;
-        if (strncmp(arg, name, len) != 0 || (arg[len] != '\0' && arg[len] != '='))
-            continue;
-        if (arg[len] == '=') {
-            *ret = arg + len + 1;
-            remove_args(c, i, 1);
-            return 1;
-        }
-        if (i + 1 >= c->argc)
-            return ps_fail(e, PS_EINVAL, "%s: a value is missing", name);
-        *ret = c->argv[i + 1];
-        remove_args(c, i, 2);
-        return 1;
-    }
-    return 0;
-}
-
-int ps_cli_number(struct ps_cli *c, const char *name, int64_t min, int64_t max, int64_t *ret,
-                  struct ps_err *e)
-{
-    const char *text;
-    char *end;
-    int r = ps_cli_option(c, name, &text, e);
-    if (r <= 0)
-        return r;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < min || value > max)
-        return ps_fail(e, PS_EINVAL, "%s: \"%s\" is not a number from %" PRId64 " to %" PRId64,
-                       name, text, min, max);
-    *ret = value;
-    return 1;
-}
-
-int ps_cli_words(struct ps_cli *c, int min, int max, const char *usage, struct ps_err *e)
-{
-    int kept = 0;
-    bool options = true;
-    for (int i = 0; i < c->argc; i++) {
-        const char *arg = c->argv[i];
-        if (options && strcmp(arg, "--") == 0) {
-            options = false;
-            continue;
-        }
-        if (options && arg[0] == '-' && arg[1] != '\0') {
-            const char *near = strncmp(arg, "--", 2) == 0 ? ps_config_nearest(arg + 2) : NULL;
-            return near == NULL
-                       ? ps_fail(e, PS_EINVAL, "there is no option %s here\n%s", arg, usage)
-                       : ps_fail(e, PS_EINVAL, "there is no option %s; did you mean %s?", arg,
-                                 near);
-        }
-        c->argv[kept++] = c->argv[i];
-    }
-    c->argc = kept;
-    if (kept < min || kept > max)
-        return ps_fail(e, PS_EINVAL, "%s", usage);
-    return 0;
-}
 
 /* --- output --- */
 
@@ -96,7 +21,9 @@ bool ps_cli_color(void)
 
 int ps_cli_fail(const struct ps_err *e)
 {
-    fprintf(stderr, "pathstats: %s\n", e->text);
+    char shown[PS_VISIBLE_MAX * PS_ERR_TEXT_MAX];
+    ps_visible(shown, sizeof shown, (struct ps_str){e->text, strlen(e->text)});
+    fprintf(stderr, "pathstats: %s\n", shown);
     return e->code == PS_EINVAL  ? PS_EXIT_USAGE
            : e->code == PS_EBUSY ? PS_EXIT_IN_USE
                                  : PS_EXIT_FAILED;
@@ -128,6 +55,24 @@ const char *ps_cli_count(char to[32], uint64_t n)
     return to;
 }
 
+const char *ps_cli_many(char to[PS_CLI_MANY_MAX], uint64_t n, const char *one, const char *many)
+{
+    char count[32];
+    snprintf(to, PS_CLI_MANY_MAX, "%s %s%s", ps_cli_count(count, n),
+             n == 1 || many == NULL ? one : many, n != 1 && many == NULL ? "s" : "");
+    return to;
+}
+
+void ps_cli_put(struct ps_str text)
+{
+    char shown[PS_VISIBLE_MAX + 1];
+    size_t len;
+    for (size_t i = 0; i < text.len;) {
+        i += ps_visible_next(text.ptr + i, text.len - i, shown, &len);
+        fwrite(shown, 1, len, stdout);
+    }
+}
+
 const char *ps_cli_time(char to[32], bool has, uint64_t us)
 {
     if (!has)
@@ -152,49 +97,6 @@ const char *ps_cli_bytes(char to[32], uint64_t bytes)
     }
     snprintf(to, 32, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
     return to;
-}
-
-/* --- progress --- */
-
-static int64_t now_us(void)
-{
-    return ps_clock_monotonic_us(ps_clock_system());
-}
-
-void ps_progress_start(struct ps_progress *p, const char *what, bool wanted)
-{
-    *p = (struct ps_progress){.what = what, .started_us = now_us()};
-    p->on = wanted && isatty(STDERR_FILENO);
-}
-
-void ps_progress_show(struct ps_progress *p, uint64_t done, uint64_t total, const char *note)
-{
-    int64_t now = now_us();
-    if (!p->on || now - p->shown_us < PROGRESS_EVERY_US)
-        return;
-    p->shown_us = now;
-    fprintf(stderr, "\r\033[K%s ", p->what);
-    if (total > 0) {
-        double share = (double)done / (double)total;
-        int cells = (int)(share * BAR_CELLS);
-        double seconds = (double)(now - p->started_us) / 1e6;
-        fprintf(stderr, "[");
-        for (int i = 0; i < BAR_CELLS; i++)
-            fputs(i < cells ? "█" : "·", stderr);
-        fprintf(stderr, "] %3.0f %%", share * 100);
-        if (share > 0.02 && share < 1)
-            fprintf(stderr, "  %.0f s left", seconds / share - seconds);
-    }
-    if (note != NULL)
-        fprintf(stderr, "  %s", note);
-    fflush(stderr);
-}
-
-void ps_progress_end(struct ps_progress *p)
-{
-    if (p->on && p->shown_us != 0)
-        fputs("\r\033[K", stderr);
-    p->on = false;
 }
 
 /* --- data --- */

@@ -297,7 +297,6 @@ static int close_importing(struct importing *m, struct ps_err *e)
 
 int ps_cmd_import(struct ps_cli *c)
 {
-    static const char usage[] = "usage: pathstats import FILE… [--source LABEL] [--json]";
     struct ps_err e = {0}, close_e = {0};
     const char *source = "";
     struct importing *m = calloc(1, sizeof *m);
@@ -305,7 +304,7 @@ int ps_cmd_import(struct ps_cli *c)
     if (r == 0)
         r = ps_cli_option(c, "--source", &source, &e);
     if (r >= 0)
-        r = ps_cli_words(c, 1, INT32_MAX, usage, &e);
+        r = ps_cli_words(c, 1, INT32_MAX, &e);
     if (r == 0) {
         m->source = (struct ps_str){source, strlen(source)};
         r = run(m, c, &e);

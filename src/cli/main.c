@@ -1,5 +1,6 @@
-/* main.c - the command table.  SPDX-License-Identifier: MIT */
-#include "cli/cli.h"
+/* main.c - finds the command and runs it.  SPDX-License-Identifier: MIT */
+#include "cli/command.h"
+#include "cli/term.h"
 
 #include "base/check.h"
 #include "daemon/serve.h"
@@ -19,50 +20,10 @@ enum {
     LARGE_PAGE_BYTES = 2 * 1024 * 1024,
 };
 
-struct command {
-    const char *name, *arguments, *help;
-    ps_command_fn *run;
-};
-
-static const struct command commands[] = {
-    {"serve", "", "take events over HTTP and count them", ps_cmd_serve},
-    {"import", "FILE…", "count access logs or NDJSON events; .gz too, - is standard input",
-     ps_cmd_import},
-    {"top", "", "the busiest paths of the newest 24 hours", ps_cmd_top},
-    {"show", "PATH", "one path, hour by hour", ps_cmd_show},
-    {"verify", "", "recompute every row from the events and compare", ps_cmd_verify},
-    {"dead-letters", "list|replay", "events that were refused, and another try",
-     ps_cmd_dead_letters},
-    {"snapshot", "refresh|show|list|rollback", "the busiest paths as served by /api/paths",
-     ps_cmd_snapshot},
-    {"archive", "run|list|cat|verify|restore", "days that moved to object storage", ps_cmd_archive},
-    {"jobs", "", "what the triggers did, and when", ps_cmd_jobs},
-    {"capacity", "", "how full it is, and how fast it fills", ps_cmd_capacity},
-    {"config", "check", "every setting and where it comes from", ps_cmd_config},
-    {"version", "", "which pathstats this is", ps_cmd_version},
-};
-
-static void print_help(FILE *out)
-{
-    fprintf(out,
-            "pathstats %s: HTTP traffic statistics per path and hour that you can trust\n\n"
-            "Usage: pathstats COMMAND [ARGUMENTS] [OPTIONS]\n\n",
-            PS_VERSION);
-    for (size_t i = 0; i < PS_COUNT_OF(commands); i++)
-        fprintf(out, "  %-12s %-12s %s\n", commands[i].name, commands[i].arguments,
-                commands[i].help);
-    fprintf(out, "\n`pathstats COMMAND --help` tells more.\n\n");
-    ps_config_help(out);
-    fprintf(out,
-            "\nExit codes: 0 done; 1 failed; 2 differences found or lines refused; 3 the data\n"
-            "directory is in use; 64 wrong usage.\n");
-}
-
 int ps_cmd_serve(struct ps_cli *c)
 {
     struct ps_err e = {0};
-    int r =
-        ps_cli_words(c, 0, 0, "usage: pathstats serve [--listen HOST:PORT] [--data-dir DIR]", &e);
+    int r = ps_cli_words(c, 0, 0, &e);
     if (r == 0)
         r = ps_serve(&c->config, &e);
     return r < 0 ? ps_cli_fail(&e) : PS_EXIT_OK;
@@ -71,7 +32,7 @@ int ps_cmd_serve(struct ps_cli *c)
 int ps_cmd_config(struct ps_cli *c)
 {
     struct ps_err e = {0};
-    if (ps_cli_words(c, 1, 1, "usage: pathstats config check", &e) < 0)
+    if (ps_cli_words(c, 1, 1, &e) < 0)
         return ps_cli_fail(&e);
     if (strcmp(c->argv[0], "check") != 0) {
         ps_fail(&e, PS_EINVAL, "config %s: there is only `config check`", c->argv[0]);
@@ -90,23 +51,46 @@ int ps_cmd_version(struct ps_cli *c)
     return PS_EXIT_OK;
 }
 
-static bool asks_for_help(int argc, char **argv)
+int ps_cmd_help(struct ps_cli *c)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--") == 0)
-            return false;
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return true;
-    }
-    return argc > 1 && strcmp(argv[1], "help") == 0;
+    struct ps_err e = {0};
+    int columns = ps_term_columns(STDOUT_FILENO);
+    bool man = ps_cli_flag(c, "--man");
+    if (ps_cli_words(c, 0, man ? 0 : 1, &e) < 0)
+        return ps_cli_fail(&e);
+    const struct ps_command *command = c->argc > 0 ? ps_command_find(c->argv[0]) : NULL;
+    if (c->argc > 0 && command == NULL)
+        return ps_command_unknown(c->argv[0]);
+    if (man)
+        ps_help_man(stdout);
+    else if (command != NULL)
+        ps_help_command(stdout, command, columns);
+    else
+        ps_help_all(stdout, columns);
+    return PS_EXIT_OK;
 }
 
-static const struct command *find_command(const char *name)
+/* --help and -h anywhere before "--" ask about the command, not from it. */
+static bool asks_for_help(int argc, char **argv)
 {
-    for (size_t i = 0; i < PS_COUNT_OF(commands); i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int help_about(int argc, char **argv)
+{
+    int columns = ps_term_columns(STDOUT_FILENO);
+    const char *name = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+    const struct ps_command *command = name == NULL ? NULL : ps_command_find(name);
+    if (name != NULL && command == NULL)
+        return ps_command_unknown(name);
+    if (command == NULL)
+        ps_help_all(stdout, columns);
+    else
+        ps_help_command(stdout, command, columns);
+    return PS_EXIT_OK;
 }
 
 /* Buffers of batches and bodies come and go; given back to the kernel each time, their pages would
@@ -130,35 +114,41 @@ static void keep_memory(void)
         madvise((void *)start, end - start, MADV_HUGEPAGE);
 }
 
+/* Flags first, because they may stand before the command; then the command, so that a mistake in a
+ * file does not hide one in its name; then the rest of the settings. */
+static int run(struct ps_cli *c, int argc, char **argv)
+{
+    struct ps_err e = {0};
+    ps_config_init(&c->config);
+    int kept = ps_config_load_flags(&c->config, argc, argv, &e);
+    bool checks = argc > 1 && strcmp(argv[1], "config") == 0;
+    if (kept >= 0 && kept < 2) {
+        ps_help_all(stderr, ps_term_columns(STDERR_FILENO));
+        return PS_EXIT_USAGE;
+    }
+    c->command = kept < 0 ? NULL : ps_command_find(argv[1]);
+    if (kept >= 0 && c->command == NULL)
+        return ps_command_unknown(argv[1]);
+    int r = kept < 0 ? kept : ps_config_load_rest(&c->config, &e);
+    if (r < 0) {
+        int code = ps_cli_fail(&e);
+        return checks ? PS_EXIT_DIFFERS : code;
+    }
+    ps_log_set_level((enum ps_log_level)c->config.log_level);
+    c->argc = kept - 2;
+    c->argv = argv + 2;
+    return c->command->run(c);
+}
+
 int main(int argc, char **argv)
 {
     static struct ps_cli c;
-    struct ps_err e = {0};
     umask(0027); /* what is counted is nobody else's business */
     keep_memory();
-    if (asks_for_help(argc, argv)) {
-        print_help(stdout);
-        return PS_EXIT_OK;
-    }
+    ps_term_init();
     if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
         argv[1] = "version";
-    int kept = ps_config_load(&c.config, argc, argv, &e);
-    if (kept < 0)
-        return ps_cli_fail(&e);
-    if (kept < 2) {
-        print_help(stderr);
-        return PS_EXIT_USAGE;
-    }
-    const struct command *command = find_command(argv[1]);
-    if (command == NULL) {
-        fprintf(stderr, "pathstats: there is no command \"%s\"; `pathstats --help` lists them\n",
-                argv[1]);
-        return PS_EXIT_USAGE;
-    }
-    ps_log_set_level((enum ps_log_level)c.config.log_level);
-    c.argc = kept - 2;
-    c.argv = argv + 2;
-    int code = command->run(&c);
+    int code = asks_for_help(argc, argv) ? help_about(argc, argv) : run(&c, argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "pathstats: standard output: %s\n", strerror(errno));
         return PS_EXIT_FAILED;

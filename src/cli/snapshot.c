@@ -21,9 +21,6 @@
 
 enum { METHOD_WIDTH = 8 };
 
-static const char usage[] = "usage: pathstats snapshot refresh | show [VERSION] | list | rollback "
-                            "[VERSION]";
-
 static int64_t now_ms(void)
 {
     return ps_clock_now_ms(ps_clock_system());
@@ -326,7 +323,7 @@ int ps_cmd_snapshot(struct ps_cli *c)
 {
     struct ps_err e = {0};
     struct ps_datadir dir;
-    int r = ps_cli_words(c, 1, 2, usage, &e);
+    int r = ps_cli_words(c, 1, 2, &e);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, &e);
     if (r == 0)
@@ -336,7 +333,7 @@ int ps_cmd_snapshot(struct ps_cli *c)
     const char *what = c->argv[0];
     bool takes_version = strcmp(what, "show") == 0 || strcmp(what, "rollback") == 0;
     if (c->argc == 2 && !takes_version)
-        r = ps_fail(&e, PS_EINVAL, "%s", usage);
+        r = ps_cli_usage(c, &e);
     else if (strcmp(what, "refresh") == 0)
         r = refresh(c, &dir, &e);
     else if (takes_version || strcmp(what, "list") == 0)

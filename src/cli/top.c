@@ -137,7 +137,7 @@ int ps_cmd_top(struct ps_cli *c)
     if (r >= 0)
         r = ps_cli_number(c, "--hours", 1, HOURS_MAX, &hours, &e);
     if (r >= 0)
-        r = ps_cli_words(c, 0, 0, "usage: pathstats top [--limit N] [--hours N] [--json]", &e);
+        r = ps_cli_words(c, 0, 0, &e);
     if (r == 0)
         r = ps_cli_open_store(c, &dir, &store, &e);
     if (r == 0)
@@ -237,7 +237,7 @@ int ps_cmd_show(struct ps_cli *c)
     int64_t hours = HOURS_DEFAULT;
     int r = ps_cli_number(c, "--hours", 1, HOURS_MAX, &hours, &e);
     if (r >= 0)
-        r = ps_cli_words(c, 1, 1, "usage: pathstats show PATH [--hours N] [--json]", &e);
+        r = ps_cli_words(c, 1, 1, &e);
     if (r == 0)
         r = ps_cli_open_store(c, &dir, &store, &e);
     if (r == 0)

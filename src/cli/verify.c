@@ -24,13 +24,15 @@ static void show_mismatch(void *ctx, const struct ps_mismatch *m)
 {
     static const char *const kinds[] = {"no row", "row without events", "row differs"};
     struct auditing *a = ctx;
-    char hour[PS_HOUR_LEN + 1];
+    char hour[PS_HOUR_LEN + 1], stored[PS_CLI_MANY_MAX];
     if (a->json || a->shown++ >= SHOWN_MAX)
         return;
     ps_progress_end(&a->progress);
     ps_time_format_hour(hour, m->hour);
-    printf("%s %.*s: %s (%" PRIu64 " requests stored, %" PRIu64 " computed)\n", hour,
-           (int)m->path.len, m->path.ptr, kinds[m->kind], m->requests_stored, m->requests_computed);
+    printf("%s ", hour);
+    ps_cli_put(m->path);
+    printf(": %s (%s stored, %" PRIu64 " computed)\n", kinds[m->kind],
+           ps_cli_many(stored, m->requests_stored, "request", NULL), m->requests_computed);
 }
 
 static void show_days(void *ctx, size_t done, size_t total)
@@ -41,19 +43,20 @@ static void show_days(void *ctx, size_t done, size_t total)
 
 static int print_verified(const struct ps_cli *c, const struct ps_verified *v)
 {
-    char events[32], rows[32];
+    char days[PS_CLI_MANY_MAX], events[PS_CLI_MANY_MAX], rows[PS_CLI_MANY_MAX];
     if (c->config.json) {
         printf("{\"days\":%" PRIu64 ",\"events\":%" PRIu64 ",\"rows\":%" PRIu64
                ",\"differences\":%" PRIu64 "}\n",
                v->days, v->events, v->rows, v->mismatches);
     } else {
-        printf("%" PRIu64 " days, %s events, %s rows recomputed: ", v->days,
-               ps_cli_count(events, v->events), ps_cli_count(rows, v->rows));
+        printf("%s, %s, %s recomputed: ", ps_cli_many(days, v->days, "day", NULL),
+               ps_cli_many(events, v->events, "event", NULL),
+               ps_cli_many(rows, v->rows, "row", NULL));
         if (v->mismatches == 0)
             printf("every row is exactly what its events say\n");
         else
-            printf("%" PRIu64 " differ. Keep a copy of the data directory and report this\n",
-                   v->mismatches);
+            printf("%s. Keep a copy of the data directory and report this\n",
+                   ps_cli_many(rows, v->mismatches, "row differs", "rows differ"));
     }
     return v->mismatches == 0 ? PS_EXIT_OK : PS_EXIT_DIFFERS;
 }
@@ -72,7 +75,7 @@ int ps_cmd_verify(struct ps_cli *c)
         .progress = show_days,
         .ctx = &a,
     };
-    int r = ps_cli_words(c, 0, 0, "usage: pathstats verify [--json]", &e);
+    int r = ps_cli_words(c, 0, 0, &e);
     if (r == 0)
         r = ps_cli_open_store(c, &dir, &store, &e);
     if (r == 0)
@@ -106,11 +109,14 @@ static int list_letter(void *ctx, const struct ps_dead_letter *l)
     list->count++;
     if (!list->json) {
         printf("%s  %-16s %" PRIu64 "  ", time, ps_reject_name(l->why), l->position);
-        if (decodes)
-            printf("%.*s %.*s", (int)event.id.len, event.id.ptr, (int)event.path.len,
-                   event.path.ptr);
-        printf("\n    %s%s%.*s\n", ps_reject_text(l->why), l->text.len > 0 ? ": " : "",
-               (int)l->text.len, l->text.ptr);
+        if (decodes) {
+            ps_cli_put(event.id);
+            putchar(' ');
+            ps_cli_put(event.path);
+        }
+        printf("\n    %s%s", ps_reject_text(l->why), l->text.len > 0 ? ": " : "");
+        ps_cli_put(l->text);
+        putchar('\n');
         return 0;
     }
     ps_json_open(&list->w, '{');
@@ -195,7 +201,7 @@ int ps_cmd_dead_letters(struct ps_cli *c)
     struct ps_err e = {0};
     struct ps_datadir dir;
     char holder[PS_DATADIR_NOTE_MAX];
-    int r = ps_cli_words(c, 1, 1, "usage: pathstats dead-letters list|replay [--json]", &e);
+    int r = ps_cli_words(c, 1, 1, &e);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, &e);
     if (r == 0)

@@ -20,7 +20,6 @@
 
 enum {
     NAME_MAX_BYTES = 48, /* of an option with its prefix; longer names are unknown ones */
-    NEAR_EDITS_MAX = 3,  /* a hint further away than this would only confuse */
     DESCRIPTION_MAX = 128,
     VALUE_SHOWN_MAX = 80, /* of a wrong value in a message */
 };
@@ -130,44 +129,18 @@ int ps_config_set(struct ps_config *c, const char *name, const char *value,
 
 /* --- the nearest name ------------------------------------------------------------------------- */
 
-static size_t least(size_t a, size_t b)
+void ps_config_nearer(struct ps_near *n)
 {
-    return a < b ? a : b;
-}
-
-/* Levenshtein distance, `-` and `_` being one letter. Both are shorter than NAME_MAX_BYTES. */
-static size_t count_edits(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_BYTES], len = strlen(b);
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        char letter = a[i - 1] == '-' ? '_' : a[i - 1];
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= len; j++) {
-            size_t above = row[j];
-            row[j] = least(least(above, row[j - 1]) + 1, diagonal + (letter != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[len];
+    for (size_t i = 0; i < ps_option_count; i++)
+        ps_near_try(n, ps_options[i].name);
 }
 
 const char *ps_config_nearest(const char *name)
 {
-    const char *best = NULL;
-    size_t fewest = NEAR_EDITS_MAX + 1, len = strlen(name);
-    if (len >= NAME_MAX_BYTES)
-        return NULL;
-    for (size_t i = 0; i < ps_option_count; i++) {
-        size_t edits = count_edits(name, ps_options[i].name);
-        if (edits < fewest && edits * 2 <= len) { /* half of it should be right */
-            fewest = edits;
-            best = ps_options[i].name;
-        }
-    }
-    return best;
+    struct ps_near n;
+    ps_near_init(&n, name);
+    ps_config_nearer(&n);
+    return n.best;
 }
 
 /* --- the file --------------------------------------------------------------------------------- */
@@ -337,15 +310,19 @@ static int load_found_file(struct ps_config *c, struct ps_err *e)
     return found == NULL ? 0 : ps_config_load_file(c, found, e);
 }
 
+int ps_config_load_rest(struct ps_config *c, struct ps_err *e)
+{
+    int r = ps_config_load_env(c, e);
+    return r < 0 ? r : load_found_file(c, e);
+}
+
 int ps_config_load(struct ps_config *c, int argc, char **argv, struct ps_err *e)
 {
     ps_config_init(c);
     int kept = ps_config_load_flags(c, argc, argv, e);
     if (kept < 0)
         return kept;
-    int r = ps_config_load_env(c, e);
-    if (r == 0)
-        r = load_found_file(c, e);
+    int r = ps_config_load_rest(c, e);
     return r < 0 ? r : kept;
 }
 
@@ -365,27 +342,22 @@ static const char *value_word(const struct ps_option *o)
     return "";
 }
 
-void ps_config_help(FILE *out)
+bool ps_config_option(size_t i, struct ps_config_option *ret)
 {
-    const char *section = "";
-    fprintf(out, "Options, also %sNAME in the environment and `name = value` in a file:\n",
-            env_prefix);
-    for (size_t i = 0; i < ps_option_count; i++) {
-        const struct ps_option *o = &ps_options[i];
-        char name[NAME_MAX_BYTES], left[2 * NAME_MAX_BYTES];
-        if (strcmp(section, o->section) != 0)
-            fprintf(out, "\n  %s\n", o->section);
-        section = o->section;
-        format_name(name, o, PS_FROM_FLAG);
-        bool negative = o->rule.kind == PS_VALUE_BOOL && strcmp(o->preset, "true") == 0;
-        snprintf(left, sizeof(left), "%s%s %s", negative ? "--[no-]" : "",
-                 name + (negative ? 2 : 0), value_word(o));
-        fprintf(out, "    %-31s %s", left, o->help);
-        if (o->rule.choices != NULL)
-            fprintf(out, ": %s", o->rule.choices);
-        fprintf(out, o->preset[0] != '\0' ? " [%s]\n" : "\n", o->preset);
-    }
-    fputs("\nSizes: 64k, 16MB, 10GB (units of 1024). Times: 100ms, 5s, 10m, 72h, 3d.\n", out);
+    if (i >= ps_option_count)
+        return false;
+    const struct ps_option *o = &ps_options[i];
+    bool negative = o->rule.kind == PS_VALUE_BOOL && strcmp(o->preset, "true") == 0;
+    char flag[NAME_MAX_BYTES];
+    *ret = (struct ps_config_option){.name = o->name,
+                                     .section = o->section,
+                                     .help = o->help,
+                                     .preset = o->preset,
+                                     .value = value_word(o),
+                                     .choices = o->rule.choices};
+    format_name(flag, o, PS_FROM_FLAG);
+    snprintf(ret->flag, sizeof(ret->flag), "%s%s", negative ? "--[no-]" : "--", flag + 2);
+    return true;
 }
 
 static void format_value(const struct ps_config *c, const struct ps_option *o, char *to, size_t n)

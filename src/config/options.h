@@ -22,6 +22,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/near.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,16 +85,28 @@ int ps_config_load_env(struct ps_config *c, struct ps_err *e);
  * ps_config_nearest. */
 int ps_config_load_flags(struct ps_config *c, int argc, char **argv, struct ps_err *e);
 
-/* All of it: init, flags, environment and the file: --config, else the first that exists of
- * DATA_DIR/pathstats.ini and /etc/pathstats/pathstats.ini. Returns the new argc like load_flags. */
+/* What comes after the flags: the environment and the file: --config, else the first that exists of
+ * DATA_DIR/pathstats.ini and /etc/pathstats/pathstats.ini. */
+int ps_config_load_rest(struct ps_config *c, struct ps_err *e);
+
+/* All of it: init, flags and the rest. Returns the new argc like load_flags. */
 int ps_config_load(struct ps_config *c, int argc, char **argv, struct ps_err *e);
 
 /* The option meant by a mistyped name (dashes or underscores), in snake_case; NULL if none is
  * near. Static. */
 const char *ps_config_nearest(const char *name);
 
-/* The options part of --help. */
-void ps_config_help(FILE *out);
+void ps_config_nearer(struct ps_near *n);
+
+/* The i-th option as --help and the man page tell it; false beyond the last. Those of a section
+ * stand together. */
+struct ps_config_option {
+    const char *name, *section, *help, *preset;
+    const char *value;   /* "SIZE"; "" for a bool */
+    const char *choices; /* "error|warn|info", or NULL */
+    char flag[64];       /* "--data-dir", "--[no-]record-self" */
+};
+bool ps_config_option(size_t i, struct ps_config_option *ret);
 
 /* Every value and where it came from, itself a valid configuration file. */
 void ps_config_check(const struct ps_config *c, FILE *out);

@@ -1,26 +1,6 @@
 /* text.c - see text.h.  SPDX-License-Identifier: MIT */
 #include "core/text.h"
 
-size_t ps_utf8_length(const char *text, size_t left)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-               : s[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0; /* overlong, surrogate, beyond U+10FFFF */
-    return n;
-}
-
 bool ps_is_visible_ascii(struct ps_str s)
 {
     for (size_t i = 0; i < s.len; i++)

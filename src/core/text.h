@@ -3,9 +3,8 @@
 #define PS_CORE_TEXT_H
 
 #include "base/str.h"
+#include "base/utf8.h"
 
-/* Length of the well-formed UTF-8 sequence (RFC 3629) at `s`, or 0. */
-size_t ps_utf8_length(const char *s, size_t left);
 /* Bytes 0x21-0x7e, and at least one. */
 bool ps_is_visible_ascii(struct ps_str s);
 /* Copies with invalid UTF-8 and control bytes as %XX, cut to `max` bytes at a character. Returns
