@@ -20,6 +20,7 @@
 
 #include "wrap/gzip.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -159,7 +160,7 @@ static void submit(struct ps_request *rq)
 {
     struct ps_err e = {0};
     if (!ps_api_begin_wait(rq->api)) {
-        ps_respond_failure(rq, PS_EBUSY, "");
+        ps_respond_code(rq, PS_ESTOP, "the server is about to stop: send the same to the next one");
         return;
     }
     rq->in_place = true;
@@ -200,6 +201,14 @@ static void reset_buffers(struct ps_api *api)
     }
 }
 
+/* Would an empty queue take it? Then "try later" makes sense. */
+static bool can_fit(const struct ps_api *api)
+{
+    uint64_t overhead =
+        PS_APPEND_OVERHEAD_MAX + (uint64_t)api->outbox.count * PS_RECORD_OVERHEAD_MAX;
+    return api->outbox.bytes.len + overhead <= api->queue_bytes_max;
+}
+
 static void ingest(struct ps_request *rq, struct ps_str body)
 {
     struct ps_api *api = rq->api;
@@ -222,6 +231,11 @@ static void ingest(struct ps_request *rq, struct ps_str body)
                                       memory_order_relaxed);
     if (rq->ingested.accepted == 0)
         respond_nothing_accepted(rq);
+    else if (!can_fit(api))
+        ps_respond_error(rq, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
+                         "the events need more than the queue can ever hold, %" PRIu64
+                         " bytes (queue_max): send them in parts",
+                         api->queue_bytes_max);
     else
         submit(rq);
 }

@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "api/guard.h"
+#include "api/head.h"
 #include "api/respond.h"
 
 #include <stdarg.h>
@@ -119,21 +120,14 @@ static void refuse_too_large(struct ps_request *rq)
            rq->api->config.body_limit);
 }
 
-/* Bytes of the body as announced; 0 also when it comes in chunks. */
-static uint64_t announced_length(struct ps_request *rq)
-{
-    struct ps_str text = ps_request_header(rq, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return text.ptr == NULL ? 0 : strtoull(text.ptr, NULL, 10);
-}
-
-static void check_headers(struct ps_request *rq, const char *method)
+static void check_headers(struct ps_request *rq, const char *method, struct ps_str host)
 {
     bool path_known;
     struct ps_str origin = ps_request_header(rq, MHD_HTTP_HEADER_ORIGIN);
-    if (!ps_guard_host(ps_request_header(rq, MHD_HTTP_HEADER_HOST))) {
+    if (!ps_guard_host(host)) {
         refuse(rq, MHD_HTTP_FORBIDDEN, "host_denied",
-               "this server answers only to localhost, 127.0.0.1 and [::1]: the Host header names "
-               "another; behind a proxy, let it send Host: localhost");
+               "this server answers only to localhost, 127.0.0.1 and [::1]: the request names "
+               "another host; behind a proxy, let it send Host: localhost");
         return;
     }
     if (origin.ptr != NULL && !ps_guard_origin(origin)) {
@@ -147,7 +141,7 @@ static void check_headers(struct ps_request *rq, const char *method)
                "not with this method: see the Allow header");
     else if (rq->route == NULL)
         refuse(rq, MHD_HTTP_NOT_FOUND, "not_found", "there is nothing under this path");
-    else if (rq->route->takes_body && announced_length(rq) > rq->api->config.body_limit)
+    else if (rq->route->takes_body && rq->announced > rq->api->config.body_limit)
         refuse_too_large(rq);
 }
 
@@ -167,7 +161,8 @@ static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connectio
     rq->head = strcmp(method, "HEAD") == 0;
     rq->started_us = ps_clock_monotonic_us(api->config.clock);
     rq->status = rq->refused = 0;
-    rq->drained = 0;
+    rq->closes = false;
+    rq->announced = rq->drained = 0;
     rq->progress = PS_NOT_SENT;
     rq->stored.wanted = rq->stored.known = rq->stored.durable = false;
     ps_buf_clear(&rq->body);
@@ -178,12 +173,25 @@ static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connectio
     return rq;
 }
 
-static enum MHD_Result take_headers(struct ps_request *rq, const char *method)
+/* A head that can be read in two ways is answered in this very call: libmicrohttpd then reads
+ * nothing more from the connection, so nothing behind it is taken for a request. */
+static enum MHD_Result take_headers(struct ps_request *rq, const char *method, const char *url,
+                                    const char *version)
 {
-    check_headers(rq, method);
+    struct ps_head head;
+    const char *wrong = ps_head_check(rq->connection, method, url, version, &head);
+    rq->path = url;
+    if (wrong != NULL) {
+        refuse(rq, MHD_HTTP_BAD_REQUEST, "bad_request", "%s", wrong);
+    } else {
+        rq->path = head.path;
+        rq->closes = head.chunked;
+        rq->announced = head.length.ptr == NULL ? 0 : strtoull(head.length.ptr, NULL, 10);
+        check_headers(rq, method, head.authority);
+    }
     if (rq->refused == 0)
         return MHD_YES;
-    if (announced_length(rq) > PS_API_DRAIN_MAX ||
+    if (wrong != NULL || rq->announced > PS_API_DRAIN_MAX ||
         ps_request_header(rq, MHD_HTTP_HEADER_EXPECT).ptr != NULL) {
         respond_refused(rq);
         return rq->status != 0 ? MHD_YES : MHD_NO;
@@ -219,18 +227,15 @@ enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, 
 {
     struct ps_request *rq = *req_cls;
     struct ps_api *api = cls;
-    (void)version;
     if (rq == NULL || rq->progress != PS_SENT)
         api->progressed = true;
     if (rq == NULL) {
         rq = begin_request(cls, connection, method);
         if (rq == NULL)
             return MHD_NO;
-        rq->path = url;
         *req_cls = rq;
-        return take_headers(rq, method);
+        return take_headers(rq, method, url, version);
     }
-    rq->path = url;
     if (*upload_data_size > 0) {
         size_t len = *upload_data_size;
         *upload_data_size = 0;

@@ -2,7 +2,7 @@
  *
  * Most answers of a busy server say that n events were accepted and nothing else. Those responses
  * are kept, by n, and sent again: libmicrohttpd counts references. A kept one must not change,
- * which is why a draining server, that says "Connection: close", makes new ones.
+ * which is why an answer that says "Connection: close" is made anew.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,9 +18,17 @@ enum { LOG_EVERY_US = 1000 * 1000, TAG_MAX = 64 };
 
 static const char json_type[] = "application/json", never_kept[] = "no-store";
 
-static struct MHD_Response *make_response(struct ps_api *api, const char *content_type,
+/* A body in chunks ends the connection: what libmicrohttpd takes for the end of one (a bare LF, an
+ * extension) a proxy may not, and nothing may hide behind the difference. */
+static bool is_last(struct ps_request *rq)
+{
+    return rq->closes || atomic_load(&rq->api->draining);
+}
+
+static struct MHD_Response *make_response(struct ps_request *rq, const char *content_type,
                                           const char *cache_control)
 {
+    struct ps_api *api = rq->api;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(api->answer.len, api->answer.ptr, MHD_RESPMEM_MUST_COPY);
     if (response == NULL)
@@ -28,7 +36,7 @@ static struct MHD_Response *make_response(struct ps_api *api, const char *conten
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (atomic_load(&api->draining))
+    if (is_last(rq))
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     return response;
 }
@@ -64,7 +72,7 @@ static void send_answer(struct ps_request *rq, unsigned status, const char *cont
                         const char *extra_name, const char *extra_value)
 {
     struct ps_api *api = rq->api;
-    struct MHD_Response *response = make_response(api, content_type, never_kept);
+    struct MHD_Response *response = make_response(rq, content_type, never_kept);
     if (response != NULL && extra_name != NULL)
         MHD_add_response_header(response, extra_name, extra_value);
     queue_response(rq, status, response);
@@ -126,7 +134,7 @@ void ps_respond_tagged(struct ps_request *rq, const char *tag)
         return;
     }
     snprintf(value, sizeof value, "\"%s\"", tag);
-    struct MHD_Response *response = make_response(api, json_type, "no-cache");
+    struct MHD_Response *response = make_response(rq, json_type, "no-cache");
     if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, value);
     queue_response(rq, status, response);
@@ -152,7 +160,7 @@ static void write_accepted(struct ps_api *api, size_t count)
 void ps_respond_accepted(struct ps_request *rq, size_t count)
 {
     struct ps_api *api = rq->api;
-    if (atomic_load(&api->draining)) {
+    if (is_last(rq)) {
         write_accepted(api, count);
         ps_respond_json(rq, MHD_HTTP_ACCEPTED);
         return;
@@ -162,7 +170,7 @@ void ps_respond_accepted(struct ps_request *rq, size_t count)
         if (api->accepted[slot].response != NULL)
             MHD_destroy_response(api->accepted[slot].response);
         write_accepted(api, count);
-        api->accepted[slot].response = make_response(api, json_type, never_kept);
+        api->accepted[slot].response = make_response(rq, json_type, never_kept);
         api->accepted[slot].count = count;
     }
     queue_response(rq, MHD_HTTP_ACCEPTED, api->accepted[slot].response);

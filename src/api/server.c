@@ -205,10 +205,14 @@ static struct ps_api *make_api(const struct ps_api_config *config)
 
 int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct ps_err *e)
 {
+    struct ps_queue_info info = {0};
     struct ps_api *api = make_api(config);
     if (api == NULL)
         return ps_fail(e, PS_ENOMEM, "http: no memory");
     int r = ps_ingest_open(&api->ingest, config->secret, config->clock, e);
+    if (r == 0)
+        r = ps_queue_info(config->queue, &info, e);
+    api->queue_bytes_max = info.bytes_max;
     if (r == 0)
         r = listen_on(config, &api->listen_fd, &api->port, e);
     if (r == 0)

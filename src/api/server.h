@@ -59,8 +59,10 @@ struct ps_request {
     struct ps_api *api;
     struct MHD_Connection *connection;
     const struct ps_route *route; /* NULL when refused before there was one */
-    const char *path;             /* valid during a handler call */
+    const char *path;             /* of the target, without an authority */
     bool head;
+    bool closes;        /* the connection ends with the answer */
+    uint64_t announced; /* Content-Length; 0 also when the body comes in chunks */
     int64_t started_us;
     unsigned status; /* of the answer; 0 before there is one */
 
@@ -94,6 +96,7 @@ struct ps_api {
     int listen_fd, wake_fd;
     uint16_t port;
     int64_t started_us;
+    uint64_t queue_bytes_max;
     struct ps_api_counters counters;
 
     pthread_mutex_t lock;

@@ -24,6 +24,8 @@ struct ps_queue;
 
 enum {
     PS_RECORD_BYTES_MAX = 65536,
+    PS_RECORD_OVERHEAD_MAX = 16, /* bytes a backend may add to a record, */
+    PS_APPEND_OVERHEAD_MAX = 64, /* ... and to all that are appended together */
     PS_READ_RECORDS_MAX = 65536,
 };
 

@@ -126,13 +126,13 @@ static int measure(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
 
 /* --- the server --- */
 
-static void open_server(struct rig *rig, bool record_self, bool full)
+static void open_server(struct rig *rig, const struct rig_options *o)
 {
     struct ps_err e = {0};
     struct ps_api_config config = {
         .host = "localhost",
         .body_limit = RIG_BODY_LIMIT,
-        .record_self = record_self,
+        .record_self = o->record_self,
         .secret = rig->secret,
         .queue = &rig->gate.queue,
         .commit = rig->commit,
@@ -147,7 +147,7 @@ static void open_server(struct rig *rig, bool record_self, bool full)
     };
     rig->orders = (struct ps_api_orders){rig, order_archive, order_snapshot};
     rig->order_text = "{\"done\":true}";
-    if (full) {
+    if (o->full) {
         config.orders = &rig->orders;
         config.store = rig->store;
         config.ledger = rig->ledger;
@@ -158,10 +158,12 @@ static void open_server(struct rig *rig, bool record_self, bool full)
         fail_msg("%s", e.text);
 }
 
-static struct rig *make_rig(bool record_self, bool full)
+int rig_open_as(void **state, const struct rig_options *o)
 {
-    static const struct ps_queue_limits limits = {
-        .bytes_max = 1 << 24, .segment_bytes = 1 << 20, .dead_letter_bytes_max = 1 << 20};
+    const struct ps_queue_limits limits = {.bytes_max = o->queue_bytes_max > 0 ? o->queue_bytes_max
+                                                                               : 1 << 24,
+                                           .segment_bytes = 1 << 20,
+                                           .dead_letter_bytes_max = 1 << 20};
     struct ps_err e = {0};
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
@@ -181,26 +183,24 @@ static struct rig *make_rig(bool record_self, bool full)
     assert_int_equal(ps_ledger_open(&ps_ledger_mem, &rig->ledger, TARGET, PS_STORE_WRITE, &e), 0);
     rig->receipts = ps_receipts_open();
     assert_non_null(rig->receipts);
-    open_server(rig, record_self, full);
-    return rig;
+    open_server(rig, o);
+    *state = rig;
+    return 0;
 }
 
 int rig_open(void **state)
 {
-    *state = make_rig(false, false);
-    return 0;
+    return rig_open_as(state, &(struct rig_options){0});
 }
 
 int rig_open_recording(void **state)
 {
-    *state = make_rig(true, false);
-    return 0;
+    return rig_open_as(state, &(struct rig_options){.record_self = true});
 }
 
 int rig_open_full(void **state)
 {
-    *state = make_rig(false, true);
-    return 0;
+    return rig_open_as(state, &(struct rig_options){.full = true});
 }
 
 void rig_stop(struct rig *rig)

@@ -50,7 +50,14 @@ struct rig {
     struct http_reply reply;
 };
 
+struct rig_options {
+    bool record_self;
+    bool full;                /* with store, ledger, orders and capacity */
+    uint64_t queue_bytes_max; /* 0: plenty */
+};
+
 /* cmocka's setup and teardown; *state is the rig. */
+int rig_open_as(void **state, const struct rig_options *options);
 int rig_open(void **state);
 int rig_open_recording(void **state); /* with record_self */
 int rig_open_full(void **state);      /* with store, ledger, orders and capacity */

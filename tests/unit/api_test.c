@@ -315,6 +315,9 @@ static void test_queue_full(void **state)
     rig_post(rig, EVENT("/x"));
     rig_expect(rig, 503, "\"queue_full\"");
     assert_string_equal(http_header(&rig->reply, "Retry-After"), "1");
+    gate_queue_refuse(&rig->gate, PS_EBUSY);
+    rig_post(rig, EVENT("/x"));
+    rig_expect(rig, 503, "\"queue_full\"");
     gate_queue_refuse(&rig->gate, PS_EIO);
     rig_post(rig, EVENT("/x"));
     rig_expect(rig, 500, "\"internal\"");
@@ -324,6 +327,23 @@ static void test_queue_full(void **state)
     rig_post(rig, EVENT("/y"));
     rig_expect(rig, 202, ACCEPTED(1));
     expect_paths(rig, (const char *const[]){"/y"}, 1);
+}
+
+static int open_small_queue(void **state)
+{
+    return rig_open_as(state, &(struct rig_options){.queue_bytes_max = 400});
+}
+
+/* "Try later" is for what can fit some day. I8 */
+static void test_larger_than_the_queue(void **state)
+{
+    struct rig *rig = *state;
+    rig_post(rig,
+             "[" EVENT("/x") "," EVENT("/x") "," EVENT("/x") "," EVENT("/x") "," EVENT("/x") "]");
+    rig_expect(rig, 413, "more than the queue can ever hold, 400 bytes (queue_max)");
+    for (int i = 0; i < 20 && rig->reply.status != 503; i++)
+        rig_post(rig, EVENT("/x"));
+    rig_expect(rig, 503, "\"queue_full\"");
 }
 
 /* The buffers of one request are the next one's: nothing may be left in them. */
@@ -358,6 +378,7 @@ int main(void)
         CASE(test_guard),
         CASE(test_routes),
         CASE(test_queue_full),
+        cmocka_unit_test_setup_teardown(test_larger_than_the_queue, open_small_queue, rig_close),
         CASE(test_keep_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
