@@ -62,7 +62,7 @@ const struct ps_option ps_options[] = {
     OPTION(max_retries, "aggregation", "3", NUMBER(0, 100),
            "tries of a failing batch before it is taken apart"),
     OPTION(max_paths_per_hour, "aggregation", "100000", NUMBER(1, 10000000),
-           "further paths count as (other)"),
+           "further paths count as (other); a full hour keeps its limit"),
     OPTION(snapshot_paths, "snapshot", "100", NUMBER(1, 10000), "paths in a snapshot"),
     OPTION(snapshot_batches, "snapshot", "10", NUMBER(1, 1000000),
            "make one after so many batches"),

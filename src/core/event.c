@@ -43,6 +43,8 @@ struct ps_str ps_path_cut(struct ps_str path, char *to)
             path.len = i;
             break;
         }
+    if (ps_str_equal(path, PS_OTHER_PATH))
+        return PS_STR("%28other%29");
     return ps_text_clean(path, to, PS_PATH_MAX);
 }
 

@@ -74,9 +74,12 @@ bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_number);
 /* The leading 13-digit "<ms>-" of any id, or PS_ABSENT. */
 int64_t ps_id_leading_ms(struct ps_str id);
 
+/* Where the paths beyond an hour's limit are counted; no event has this path. */
+#define PS_OTHER_PATH PS_STR("(other)")
+
 /* Cuts query and fragment, escapes invalid UTF-8 and control bytes as %XX, cuts to PS_PATH_MAX at a
- * character. `to` has PS_PATH_MAX bytes; the result points into `path` where nothing had to change.
- */
+ * character; PS_OTHER_PATH becomes "%28other%29". `to` has PS_PATH_MAX bytes; the result points
+ * into `path` where nothing had to change. */
 struct ps_str ps_path_cut(struct ps_str path, char *to);
 
 /* Computes what is asked for again and again, while the texts are in the cache. */

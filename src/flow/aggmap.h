@@ -37,9 +37,9 @@ static inline struct ps_str ps_aggmap_path(const struct ps_aggmap_entry *entry)
 /* NULL when there is none. */
 struct ps_aggmap_entry *ps_aggmap_find(const struct ps_aggmap *m, int32_t hour, struct ps_str path,
                                        uint64_t path_hash);
-/* An entry of the hour whose path has this hash, whatever its text. */
 /* Says that this entry will be looked up soon. */
 void ps_aggmap_prefetch(const struct ps_aggmap *m, int32_t hour, uint64_t path_hash);
+/* An entry of the hour whose path has this hash, whatever its text. */
 struct ps_aggmap_entry *ps_aggmap_find_hash(const struct ps_aggmap *m, int32_t hour,
                                             uint64_t path_hash);
 /* A new empty entry (there must be none); NULL: no memory. */

@@ -1,7 +1,8 @@
 /* cache.c - see cache.h.
  *
  * An hour's set of path hashes is read from the store when the hour is first touched; after that a
- * path the set does not know has no row, and no query is made for it.
+ * path the set does not know has no row, and no query is made for it. Rows are read one by one, by
+ * their paths.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -98,16 +99,6 @@ static size_t hour_index(const struct ps_cache *c, int32_t hour)
     return low;
 }
 
-static int learn_path(void *ctx, const struct ps_stat_row *row)
-{
-    uint64_t loser;
-    if (ps_str_equal(row->path, PS_OTHER_PATH))
-        return 0;
-    /* Rows written under a larger limit keep their aggregates: no limit while loading. */
-    int r = ps_hour_admit(ctx, ps_hash64(row->path.ptr, row->path.len, 0), SIZE_MAX, &loser);
-    return r < 0 ? r : 0;
-}
-
 static int insert_hour(struct ps_cache *c, size_t at, int32_t hour, struct ps_err *e)
 {
     if (c->hour_count == c->hour_cap) {
@@ -119,13 +110,9 @@ static int insert_hour(struct ps_cache *c, size_t at, int32_t hour, struct ps_er
         c->hour_cap = cap;
     }
     struct ps_hour fresh;
-    struct ps_stats_query q = {.from_hour = hour, .to_hour = hour};
-    ps_hour_init(&fresh, hour);
-    int r = ps_store_stats(c->store, &q, learn_path, &fresh, e);
-    if (r < 0) {
-        ps_hour_done(&fresh);
+    int r = ps_hour_load(&fresh, c->store, hour, c->max_paths, e);
+    if (r < 0)
         return r;
-    }
     __builtin_memmove(&c->hours[at + 1], &c->hours[at], (c->hour_count - at) * sizeof *c->hours);
     c->hours[at] = fresh;
     c->hour_count++;
@@ -192,40 +179,26 @@ static void mark_dirty(struct ps_cache *c, struct ps_aggmap_entry *entry)
     }
 }
 
-struct loser_search {
-    uint64_t hash;
-    struct ps_cache *cache;
-};
-
-static int load_loser(void *ctx, const struct ps_stat_row *row)
+/* The loser's entry, from memory or from its row. */
+static int find_loser(struct ps_cache *c, struct ps_hour *h, uint64_t loser,
+                      struct ps_aggmap_entry **ret, struct ps_err *e)
 {
-    struct loser_search *search = ctx;
-    if (ps_hash64(row->path.ptr, row->path.len, 0) != search->hash)
+    struct ps_str path;
+    *ret = ps_aggmap_find_hash(&c->map, h->hour, loser);
+    if (*ret != NULL)
         return 0;
-    struct ps_aggmap *map = &search->cache->map;
-    struct ps_aggmap_entry *entry = ps_aggmap_add(map, row->hour, row->path, search->hash);
-    if (entry == NULL)
-        return PS_ENOMEM;
-    int r = ps_aggregate_unpack(&row->stat, &map->alloc, &entry->aggregate);
-    return r < 0 ? r : PS_ESTOP;
+    int r = ps_hour_loser_path(h, c->store, loser, &path, e);
+    return r < 0 ? r : find_entry(c, h->hour, path, loser, true, ret, e);
 }
 
 /* The path with the largest hash gave its place away: its aggregate joins the other's. */
-static int demote(struct ps_cache *c, int32_t hour, uint64_t loser, struct ps_err *e)
+static int demote(struct ps_cache *c, struct ps_hour *h, uint64_t loser, struct ps_err *e)
 {
-    struct ps_aggmap_entry *entry = ps_aggmap_find_hash(&c->map, hour, loser), *other;
-    if (entry == NULL) {
-        struct loser_search search = {.hash = loser, .cache = c};
-        struct ps_stats_query q = {.from_hour = hour, .to_hour = hour};
-        int r = ps_store_stats(c->store, &q, load_loser, &search, e);
-        if (r < 0 && r != PS_ESTOP)
-            return r;
-        entry = ps_aggmap_find_hash(&c->map, hour, loser);
-    }
-    if (entry == NULL)
-        return ps_fail(e, PS_ECORRUPT, "cache: an aggregate of hour %d is missing", (int)hour);
+    struct ps_aggmap_entry *entry, *other;
     struct ps_str path = PS_OTHER_PATH;
-    int r = find_entry(c, hour, path, ps_hash64(path.ptr, path.len, 0), true, &other, e);
+    int r = find_loser(c, h, loser, &entry, e);
+    if (r == 0)
+        r = find_entry(c, h->hour, path, ps_hash64(path.ptr, path.len, 0), true, &other, e);
     if (r < 0)
         return r;
     if (ps_aggregate_merge(&other->aggregate, &entry->aggregate, &c->map.alloc) < 0)
@@ -255,16 +228,15 @@ int ps_cache_count(struct ps_cache *c, const struct ps_event *event, struct ps_e
         r = find_hour(c, hour, &h, e);
         if (r < 0)
             return r;
-        int admission = ps_str_equal(path, PS_OTHER_PATH)
-                            ? PS_ADMIT_OTHER
-                            : ps_hour_admit(h, path_hash, c->max_paths, &loser);
+        int admission = ps_str_equal(path, PS_OTHER_PATH) ? PS_ADMIT_OTHER
+                                                          : ps_hour_admit(h, path_hash, &loser);
         if (admission < 0)
             return ps_fail(e, admission, "cache: no memory for the hour's paths");
         if (admission == PS_ADMIT_OTHER) {
             path = PS_OTHER_PATH;
             path_hash = ps_hash64(path.ptr, path.len, 0);
         } else if (admission == PS_ADMIT_SWAP) {
-            r = demote(c, hour, loser, e);
+            r = demote(c, h, loser, e);
             if (r < 0)
                 return r;
         }

@@ -2,27 +2,35 @@
 #include "flow/hours.h"
 
 #include "base/check.h"
-#include "base/err.h"
+#include "core/hash.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIRST_SLOTS = 64 };
 
+size_t ps_hour_limit(size_t own_rows, bool has_other, size_t configured)
+{
+    return own_rows > 0 && (has_other || own_rows > configured) ? own_rows : configured;
+}
+
 void ps_hour_init(struct ps_hour *h, int32_t hour)
 {
-    *h = (struct ps_hour){.hour = hour};
+    *h = (struct ps_hour){.hour = hour, .limit = SIZE_MAX};
 }
 
 void ps_hour_done(struct ps_hour *h)
 {
     free(h->slots);
     free(h->heap);
+    ps_losers_done(&h->losers);
     ps_hour_init(h, h->hour);
 }
 
 size_t ps_hour_memory(const struct ps_hour *h)
 {
-    return sizeof *h + (h->slot_count + (h->heap != NULL ? h->count : 0)) * sizeof(uint64_t);
+    return sizeof *h + (h->slot_count + (h->heap != NULL ? h->count : 0)) * sizeof(uint64_t) +
+           ps_losers_memory(&h->losers);
 }
 
 static uint64_t key_of(uint64_t path_hash)
@@ -37,11 +45,6 @@ static size_t find_slot(const struct ps_hour *h, uint64_t key)
     while (h->slots[at] != 0 && h->slots[at] != key)
         at = (at + 1) & mask;
     return at;
-}
-
-bool ps_hour_knows(const struct ps_hour *h, uint64_t path_hash)
-{
-    return h->slot_count > 0 && h->slots[find_slot(h, key_of(path_hash))] != 0;
 }
 
 static bool grow(struct ps_hour *h)
@@ -99,16 +102,16 @@ static bool build_heap(struct ps_hour *h)
     return true;
 }
 
-int ps_hour_admit(struct ps_hour *h, uint64_t path_hash, size_t max, uint64_t *ret_loser)
+int ps_hour_admit(struct ps_hour *h, uint64_t path_hash, uint64_t *ret_loser)
 {
     uint64_t key = key_of(path_hash);
-    PS_ASSERT(max > 0);
+    PS_ASSERT(h->limit > 0);
     if ((h->count + 1) * 4 > h->slot_count * 3 && !grow(h))
         return PS_ENOMEM;
     size_t at = find_slot(h, key);
     if (h->slots[at] == key)
         return PS_ADMIT_KNOWN;
-    if (h->count < max) {
+    if (h->count < h->limit) {
         h->slots[at] = key;
         h->count++;
         return PS_ADMIT_NEW;
@@ -123,4 +126,76 @@ int ps_hour_admit(struct ps_hour *h, uint64_t path_hash, size_t max, uint64_t *r
     sift_down(h->heap, h->count, 0);
     h->slots[find_slot(h, key)] = key;
     return PS_ADMIT_SWAP;
+}
+
+/* --- from and to the rows --- */
+
+struct loading {
+    struct ps_hour *hour;
+    bool has_other;
+};
+
+static int load_row(void *ctx, const struct ps_stat_row *row)
+{
+    struct loading *loading = ctx;
+    uint64_t loser;
+    if (ps_str_equal(row->path, PS_OTHER_PATH)) {
+        loading->has_other = true;
+        return 0;
+    }
+    int r = ps_hour_admit(loading->hour, ps_hash64(row->path.ptr, row->path.len, 0), &loser);
+    return r < 0 ? r : 0;
+}
+
+int ps_hour_load(struct ps_hour *h, struct ps_store *store, int32_t hour, size_t configured_limit,
+                 struct ps_err *e)
+{
+    struct loading loading = {.hour = h};
+    struct ps_stats_query q = {.from_hour = hour, .to_hour = hour, .brief = true};
+    ps_hour_init(h, hour);
+    int r = ps_store_stats(store, &q, load_row, &loading, e);
+    if (r == PS_ENOMEM)
+        ps_fail(e, r, "no memory for the paths of an hour");
+    if (r < 0)
+        ps_hour_done(h);
+    h->limit = ps_hour_limit(h->count, loading.has_other, configured_limit);
+    return r;
+}
+
+/* The PS_LOSERS_MAXth largest hash, or 0 when there are fewer. */
+static int find_threshold(const struct ps_hour *h, uint64_t *ret)
+{
+    *ret = 0;
+    if (h->count <= PS_LOSERS_MAX)
+        return 0;
+    uint64_t *heap = malloc(h->count * sizeof *heap);
+    if (heap == NULL)
+        return PS_ENOMEM;
+    memcpy(heap, h->heap, h->count * sizeof *heap);
+    size_t left = h->count;
+    for (size_t i = 1; i < PS_LOSERS_MAX; i++) {
+        heap[0] = heap[--left];
+        sift_down(heap, left, 0);
+    }
+    *ret = heap[0];
+    free(heap);
+    return 0;
+}
+
+int ps_hour_loser_path(struct ps_hour *h, struct ps_store *store, uint64_t loser,
+                       struct ps_str *ret, struct ps_err *e)
+{
+    uint64_t threshold;
+    PS_ASSERT(h->heap != NULL);
+    if (ps_losers_find(&h->losers, loser, ret))
+        return 0;
+    int r = find_threshold(h, &threshold);
+    if (r < 0)
+        return ps_fail(e, r, "no memory for the paths of an hour");
+    /* Those above it have lost already, though their rows may still be there. */
+    r = ps_losers_read(&h->losers, store, h->hour, threshold, loser, e);
+    if (r == 0 && !ps_losers_find(&h->losers, loser, ret))
+        r = ps_fail(e, PS_ECORRUPT, "an aggregate of hour %d is missing; run `pathstats verify`",
+                    (int)h->hour);
+    return r;
 }

@@ -102,16 +102,6 @@ static int limit_paths(struct ps_aggmap *m, int32_t hour, size_t max)
     return r;
 }
 
-/* The limit that the rows were written under: with an other row, exactly the paths that have their
- * own; the configured one may have changed since. */
-static size_t limit_of_hour(const struct audit *audit, bool has_other)
-{
-    size_t configured = audit->options->max_paths_per_hour;
-    if (audit->stored_paths > 0 && (has_other || audit->stored_paths > configured))
-        return audit->stored_paths;
-    return configured;
-}
-
 /* --- one hour --- */
 
 static int load_row(void *ctx, const struct ps_stat_row *row)
@@ -203,7 +193,8 @@ static int end_hour(struct audit *audit)
     if (r == 0) {
         bool has_other = ps_aggmap_find(&audit->stored, audit->hour, other,
                                         ps_hash64(other.ptr, other.len, 0)) != NULL;
-        size_t max = limit_of_hour(audit, has_other);
+        size_t max =
+            ps_hour_limit(audit->stored_paths, has_other, audit->options->max_paths_per_hour);
         r = limit_paths(&audit->stored, audit->hour, max);
         if (r == 0)
             r = limit_paths(&audit->computed, audit->hour, max);
