@@ -118,7 +118,7 @@ int ps_cli_open_queue(struct ps_cli *c, const struct ps_datadir *dir, struct ps_
                       struct ps_err *e)
 {
     const struct ps_queue_limits limits = {(uint64_t)c->config.queue_max, UINT64_MAX,
-                                           (uint64_t)c->config.dead_letters_max};
+                                           (uint64_t)c->config.dead_letters_max, 0};
     const struct ps_queue_ops *ops = ps_queue_backend(c->config.queue);
     if (ops == NULL)
         return ps_fail(e, PS_EINVAL, "queue: there is no backend \"%s\"", c->config.queue);

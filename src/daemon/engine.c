@@ -237,9 +237,9 @@ static int replay_some(struct ps_engine *g, struct replay *replay, struct ps_err
     if (replay->count == 0)
         return 0;
     r = ps_commit_wait(g->commit, &replay->outbox, e);
-    for (size_t i = 0; r == 0 && i < replay->count; i++)
-        r = ps_queue_unbury(g->queue, replay->positions[i], e);
-    return r;
+    if (r == 0)
+        r = ps_queue_unbury(g->queue, replay->positions, replay->count, e);
+    return r < 0 ? r : 0;
 }
 
 int ps_engine_replay(struct ps_engine *g, size_t *ret_count, struct ps_err *e)

@@ -81,12 +81,19 @@ int ps_queue_bury(struct ps_queue *q, const struct ps_dead_letter *letters, size
 
 int ps_queue_dead(struct ps_queue *q, ps_dead_fn *fn, void *ctx, struct ps_err *e)
 {
-    return q->ops->dead(q, fn, ctx, e);
+    return q->ops->dead(q, 0, fn, ctx, e);
 }
 
-int ps_queue_unbury(struct ps_queue *q, uint64_t position, struct ps_err *e)
+int ps_queue_dead_from(struct ps_queue *q, uint64_t from, ps_dead_fn *fn, void *ctx,
+                       struct ps_err *e)
 {
-    return q->ops->unbury(q, position, e);
+    return q->ops->dead(q, from, fn, ctx, e);
+}
+
+int ps_queue_unbury(struct ps_queue *q, const uint64_t *positions, size_t count, struct ps_err *e)
+{
+    PS_ASSERT(count <= PS_UNBURY_MAX);
+    return count == 0 ? 0 : q->ops->unbury(q, positions, count, e);
 }
 
 int ps_queue_info(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e)

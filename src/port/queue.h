@@ -7,6 +7,9 @@
  * Dead letters are records that could not be stored, with reason, text and time. Each has the key
  * (position): burying the same position twice keeps one.
  *
+ * A failure of the disk passes: what was appended since the last sync is gone and its producers are
+ * told, what was durable stays, and each later call tries again (docs/decisions/0012).
+ *
  * Threads: one thread appends and syncs, one reads and trims; any may bury, unbury, list the dead
  * or ask for info. The callback of ps_queue_dead must not use the queue. Errors: PS_EFULL the limit
  * is reached (answer 503); PS_EIO; PS_ECORRUPT.
@@ -27,12 +30,15 @@ enum {
     PS_RECORD_OVERHEAD_MAX = 16, /* bytes a backend may add to a record, */
     PS_APPEND_OVERHEAD_MAX = 64, /* ... and to all that are appended together */
     PS_READ_RECORDS_MAX = 65536,
+    PS_UNBURY_MAX = 65536, /* positions of one call */
 };
 
 struct ps_queue_limits {
     uint64_t bytes_max;             /* of live segments */
     uint64_t segment_bytes;         /* a segment is closed at this size */
-    uint64_t dead_letter_bytes_max; /* of dead letters */
+    uint64_t dead_letter_bytes_max; /* of dead letters: then they are full, and whoever can still
+                                       be refused should be */
+    uint64_t dead_letter_reserve;   /* so much more for what was acknowledged before */
 };
 
 enum ps_queue_mode { PS_QUEUE_READ, PS_QUEUE_WRITE };
@@ -67,7 +73,11 @@ struct ps_dead_letter {
 struct ps_queue_info {
     uint64_t first_position, end_position; /* oldest kept; end of what is durable */
     uint64_t bytes, bytes_max;
-    uint64_t dead_letters, dead_letter_bytes;
+    uint64_t dead_letters, dead_letter_bytes, dead_letter_bytes_max;
+    uint64_t dead_by_reason[PS_REJECT_COUNT];
+    /* What this opening found and mended: bytes of torn tails, which were never acknowledged and
+     * are cut off; places in the dead letters where at least one letter is lost to damage. */
+    uint64_t cut_bytes, letters_damaged;
 };
 
 typedef int ps_dead_fn(void *ctx, const struct ps_dead_letter *letter);
@@ -84,8 +94,8 @@ struct ps_queue_ops {
     int (*trim)(struct ps_queue *q, uint64_t before, struct ps_err *e);
     int (*bury)(struct ps_queue *q, const struct ps_dead_letter *letters, size_t count,
                 struct ps_err *e);
-    int (*dead)(struct ps_queue *q, ps_dead_fn *fn, void *ctx, struct ps_err *e);
-    int (*unbury)(struct ps_queue *q, uint64_t position, struct ps_err *e);
+    int (*dead)(struct ps_queue *q, uint64_t from, ps_dead_fn *fn, void *ctx, struct ps_err *e);
+    int (*unbury)(struct ps_queue *q, const uint64_t *positions, size_t count, struct ps_err *e);
     int (*info)(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e);
 };
 
@@ -100,8 +110,8 @@ void ps_queue_close(struct ps_queue *q); /* NULL is fine; does not sync */
 /* All of them or none; not durable and not readable before the next sync. */
 int ps_queue_append(struct ps_queue *q, const struct ps_str *records, size_t count,
                     struct ps_err *e);
-/* Makes every append so far durable. *ret_end (may be NULL): the end position. After a failure the
- * queue refuses further appends: the state of the disk is unknown. */
+/* Makes every append so far durable. *ret_end (may be NULL): the end position. After a failure none
+ * of them will ever be read in this process; whether one is after a crash is unknown. */
 int ps_queue_sync(struct ps_queue *q, uint64_t *ret_end, struct ps_err *e);
 /* Up to records_max durable records from position `from`, which came from a read, info or 0. Count
  * 0 at the end: next_position is then the end itself. `from` before the oldest kept record reads
@@ -110,13 +120,16 @@ int ps_queue_read(struct ps_queue *q, uint64_t from, size_t records_max, struct 
                   struct ps_err *e);
 /* Records before `before` may be forgotten. */
 int ps_queue_trim(struct ps_queue *q, uint64_t before, struct ps_err *e);
-/* Durable when it returns 0. */
+/* All of them or none; durable when it returns 0. PS_EFULL: the reserve is used up too. */
 int ps_queue_bury(struct ps_queue *q, const struct ps_dead_letter *letters, size_t count,
                   struct ps_err *e);
 /* Every dead letter, oldest first. */
 int ps_queue_dead(struct ps_queue *q, ps_dead_fn *fn, void *ctx, struct ps_err *e);
-/* Removes one; PS_ENOENT when there is none. Durable when it returns 0. */
-int ps_queue_unbury(struct ps_queue *q, uint64_t position, struct ps_err *e);
+/* Those at `from` and after it. */
+int ps_queue_dead_from(struct ps_queue *q, uint64_t from, ps_dead_fn *fn, void *ctx,
+                       struct ps_err *e);
+/* Removes those that are there and returns how many that were; durable then, with one sync. */
+int ps_queue_unbury(struct ps_queue *q, const uint64_t *positions, size_t count, struct ps_err *e);
 int ps_queue_info(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e);
 
 #endif

@@ -440,7 +440,7 @@ static void play(struct player *p, struct dice d, struct ps_buf *told)
         p->next_letter += count == 3;
     } else {
         uint32_t back = 1 + below(&d, 12);
-        r = ps_queue_unbury(w->queue, p->next_letter > back ? p->next_letter - back : 0, &test_err);
+        r = unbury(w->queue, p->next_letter > back ? p->next_letter - back : 0);
     }
     ps_buf_format(told, " %u: %d\n", what, r);
     if (what >= 82)

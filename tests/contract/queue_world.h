@@ -58,7 +58,7 @@ static inline struct world *make_world(const struct backend *backend, uint64_t b
 {
     struct world *w = calloc(1, sizeof *w);
     w->backend = backend;
-    w->limits = (struct ps_queue_limits){bytes_max, SEGMENT_BYTES, DEAD_BYTES_MAX};
+    w->limits = (struct ps_queue_limits){bytes_max, SEGMENT_BYTES, DEAD_BYTES_MAX, 0};
     place_make(&w->place, "queue");
     ps_records_init(&w->records);
     w->queue = open_queue(w, PS_QUEUE_WRITE);
@@ -210,6 +210,12 @@ static inline void expect_dead(struct ps_queue *q, const char *expected)
     struct ps_buf text = {.ptr = (char *)expected, .len = strlen(expected)};
     expect_same(&text, &got, "the dead letters are others");
     ps_buf_done(&got);
+}
+
+/* How many there were: 1 or 0. */
+static inline int unbury(struct ps_queue *q, uint64_t position)
+{
+    return ps_queue_unbury(q, &position, 1, &test_err);
 }
 
 static inline struct ps_dead_letter letter_at(uint64_t position)

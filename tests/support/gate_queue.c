@@ -42,9 +42,9 @@ static int bury(struct ps_queue *q, const struct ps_dead_letter *letters, size_t
     return ps_queue_bury(gate(q)->inner, letters, count, e);
 }
 
-static int dead(struct ps_queue *q, ps_dead_fn *fn, void *ctx, struct ps_err *e)
+static int dead(struct ps_queue *q, uint64_t from, ps_dead_fn *fn, void *ctx, struct ps_err *e)
 {
-    return ps_queue_dead(gate(q)->inner, fn, ctx, e);
+    return ps_queue_dead_from(gate(q)->inner, from, fn, ctx, e);
 }
 
 static int info(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e)

@@ -62,7 +62,7 @@ static int on_progress(void *ctx, int32_t day, enum ps_archive_phase phase, uint
 
 static void open_flow(struct life *l, const struct backend *b)
 {
-    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 26};
+    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 26, 0};
     OK(ps_store_open(b->ops, &l->store, l->place.target, PS_STORE_WRITE, &test_err));
     OK(ps_store_open(b->ops, &l->reader, l->place.target, PS_STORE_READ, &test_err));
     OK(ps_queue_open(&ps_queue_mem, &l->queue, l->place.target, PS_QUEUE_WRITE, &limits,
@@ -750,7 +750,7 @@ static void replay(struct life *l)
         const char *end = strchr(line, '\n');
         assert_int_equal(ps_archive_line_parse(line, (size_t)(end - line), scratch, &event), 0);
         enqueue(l, &event);
-        OK(ps_queue_unbury(l->queue, letters->positions[i], &test_err));
+        assert_int_equal(ps_queue_unbury(l->queue, &letters->positions[i], 1, &test_err), 1);
         line = end + 1;
     }
     drop_letters(letters);

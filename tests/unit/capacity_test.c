@@ -40,7 +40,7 @@ static const struct ps_ledger_ops saying = {.name = "saying", .size = say_size};
 
 static int open_world(void **state)
 {
-    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16};
+    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16, 0};
     struct world *w = calloc(1, sizeof *w);
     w->ledger.ops = &saying;
     ps_clock_manual_init(&w->clock, NOON);

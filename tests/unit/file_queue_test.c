@@ -10,6 +10,7 @@
 
 #include "backend/file/crc32c.h"
 #include "backend/file/segment.h"
+#include "base/disk.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 
 enum { FILE_BYTES_MAX = 1 << 20, NAME_BYTES_MAX = 700, RECORD_MAX = 64, SEVERAL = 5 };
 
-static const struct ps_queue_limits limits = {1 << 26, 1 << 20, 1 << 20};
+static const struct ps_queue_limits limits = {1 << 26, 1 << 20, 1 << 20, 0};
 
 struct world {
     struct place place;
@@ -120,6 +121,7 @@ static void load(struct world *w)
 
 static void store(struct world *w, const uint8_t *bytes, size_t len)
 {
+    unlink(w->file); /* some file systems write a file that is emptied to the disk at once */
     FILE *f = fopen(w->file, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(bytes, 1, len, f), len);
@@ -345,7 +347,7 @@ static void test_flipped_bits_in_a_closed_segment(void **state)
 {
     struct world *w = *state;
     struct ps_queue *q = NULL;
-    struct ps_queue_limits small = {1 << 20, 100, 1 << 20};
+    struct ps_queue_limits small = {1 << 20, 100, 1 << 20, 0};
     OK(ps_queue_open(&ps_queue_file, &q, w->place.target, PS_QUEUE_WRITE, &small, &test_err));
     add_records(q, 0, 30);
     assert_int_equal(read_all(w, q), 30);
@@ -422,15 +424,18 @@ static void test_opening(void **state)
 
 /* --- dead letters --- */
 
+/* A bit for each letter; each of them must be right. */
 static int check_letter(void *ctx, const struct ps_dead_letter *letter)
 {
-    unsigned *number = ctx;
+    unsigned *seen = ctx;
     char text[RECORD_MAX];
-    int len = snprintf(text, sizeof text, "letter %u", ++*number);
-    return letter->position == *number && letter->why == PS_REJECT_STORE &&
-                   letter->len == (size_t)len && memcmp(letter->bytes, text, (size_t)len) == 0
-               ? 0
-               : PS_EINVAL;
+    int len = snprintf(text, sizeof text, "letter %llu", (unsigned long long)letter->position);
+    assert_in_range(letter->position, 1, 31);
+    assert_int_equal(letter->why, PS_REJECT_STORE);
+    assert_int_equal(letter->len, len);
+    assert_memory_equal(letter->bytes, text, (size_t)len);
+    *seen |= 1u << letter->position;
+    return 0;
 }
 
 static void bury_letters(struct ps_queue *q, unsigned from, unsigned count)
@@ -446,17 +451,23 @@ static void bury_letters(struct ps_queue *q, unsigned from, unsigned count)
     }
 }
 
-/* How many letters there are, 1, 2, ..., each of them right; or the code of the failure. */
-static int look_at_letters(struct world *w, enum ps_queue_mode mode)
+/* Which letters there are, a bit for each, and how much damage is told of. */
+static unsigned look_at_letters(struct world *w, enum ps_queue_mode mode,
+                                struct ps_queue_info *info)
 {
-    struct ps_queue *q = NULL;
-    unsigned number = 0;
-    int r = ps_queue_open(&ps_queue_file, &q, w->place.target, mode, &limits, &test_err);
-    if (r < 0)
-        return r;
-    r = ps_queue_dead(q, check_letter, &number, &test_err);
+    struct ps_queue *q = open_queue(w, mode);
+    unsigned seen = 0;
+    OK(ps_queue_dead(q, check_letter, &seen, &test_err));
+    OK(ps_queue_info(q, info, &test_err));
+    assert_int_equal(info->dead_letters, __builtin_popcount(seen));
     ps_queue_close(q);
-    return r < 0 ? r : (int)number;
+    return seen;
+}
+
+/* The bits of letters 1 .. last. */
+static unsigned up_to(unsigned last)
+{
+    return (1u << (last + 1)) - 2;
 }
 
 static size_t make_letters(struct world *w)
@@ -474,37 +485,134 @@ static size_t make_letters(struct world *w)
 static void test_torn_letters(void **state)
 {
     struct world *w = *state;
+    struct ps_queue_info info;
     size_t before = make_letters(w);
     for (size_t cut = before; cut < w->len; cut++) {
         store(w, w->bytes, cut);
-        assert_int_equal(look_at_letters(w, PS_QUEUE_READ), SEVERAL - 1);
+        assert_int_equal(look_at_letters(w, PS_QUEUE_READ, &info), up_to(SEVERAL - 1));
         struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+        OK(ps_queue_info(q, &info, &test_err));
+        assert_int_equal(info.letters_damaged, 0); /* nobody was told of that letter */
         bury_letters(q, SEVERAL, 2);
         ps_queue_close(q);
-        assert_int_equal(look_at_letters(w, PS_QUEUE_WRITE), SEVERAL + 1);
+        assert_int_equal(look_at_letters(w, PS_QUEUE_WRITE, &info), up_to(SEVERAL + 1));
+        assert_int_equal(info.cut_bytes, 0);
     }
 }
 
-/* A damaged letter is never handed out; those that follow it were durable and are not dropped
- * without a word. */
+static void expect_kept_aside(struct world *w)
+{
+    uint8_t *bytes = malloc(w->len);
+    char letters[NAME_BYTES_MAX];
+    memcpy(letters, w->file, sizeof letters);
+    name_file(w, "dead-letters.damaged");
+    FILE *f = fopen(w->file, "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(bytes, 1, w->len, f), w->len);
+    assert_memory_equal(bytes, w->bytes, w->len);
+    fclose(f);
+    assert_int_equal(unlink(w->file), 0);
+    memcpy(w->file, letters, sizeof letters);
+    free(bytes);
+}
+
+/* With one bit flipped anywhere before `durable`, one letter is lost at most, and that is told
+ * once; the damaged file is kept aside, the other letters go on living. */
+static void flip_every_bit(struct world *w, size_t durable, unsigned last)
+{
+    struct ps_queue_info info, again;
+    for (size_t bit = 0; bit < w->len * 8; bit++) {
+        w->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        store(w, w->bytes, w->len);
+        unsigned lost = up_to(last) & ~look_at_letters(w, PS_QUEUE_READ, &info);
+        assert_true(__builtin_popcount(lost) <= 1);
+        assert_int_equal(look_at_letters(w, PS_QUEUE_WRITE, &info), up_to(last) & ~lost);
+        bool damaged = lost != 0 && bit / 8 < durable;
+        assert_int_equal(info.letters_damaged, damaged);
+        assert_true(damaged || lost == 0 || info.cut_bytes > 0); /* else it may be a torn tail */
+        if (damaged)
+            expect_kept_aside(w);
+        assert_int_equal(look_at_letters(w, PS_QUEUE_WRITE, &again), up_to(last) & ~lost);
+        assert_int_equal(again.letters_damaged, 0);
+        w->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+/* A damaged letter is never handed out, and takes no other along. */
 static void test_flipped_bits_in_letters(void **state)
 {
     struct world *w = *state;
     size_t before = make_letters(w);
-    for (size_t bit = 0; bit < w->len * 8; bit++) {
-        w->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        store(w, w->bytes, w->len);
-        int n = look_at_letters(w, PS_QUEUE_WRITE);
-        if (bit / 8 < before)
-            assert_int_equal(n, PS_ECORRUPT);
-        else
-            assert_int_equal(n, SEVERAL - 1);
-        w->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    flip_every_bit(w, before, SEVERAL);
+}
+
+/* Nor in a file that was made anew, where all letters were written in one go. */
+static void test_flipped_bits_in_letters_made_anew(void **state)
+{
+    struct world *w = *state;
+    struct ps_queue_info info;
+    make_letters(w);
+    store(w, w->bytes, w->len - 1);
+    assert_int_equal(look_at_letters(w, PS_QUEUE_WRITE, &info), up_to(SEVERAL - 1));
+    load(w);
+    flip_every_bit(w, w->len, SEVERAL - 1);
+}
+
+/* Several letters of one call, one sync: those behind the damage are kept. */
+static void test_damage_within_a_call(void **state)
+{
+    struct world *w = *state;
+    struct ps_dead_letter letters[SEVERAL];
+    char texts[SEVERAL][RECORD_MAX];
+    struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+    name_file(w, "dead-letters");
+    for (unsigned i = 0; i < SEVERAL; i++) {
+        int len = snprintf(texts[i], RECORD_MAX, "letter %u", i + 1);
+        letters[i] = (struct ps_dead_letter){.position = i + 1,
+                                             .why = PS_REJECT_STORE,
+                                             .text = PS_STR("why"),
+                                             .bytes = (const uint8_t *)texts[i],
+                                             .len = (size_t)len};
     }
+    OK(ps_queue_bury(q, letters, SEVERAL, &test_err));
+    size_t durable = file_size(w);
+    bury_letters(q, SEVERAL + 1, 1);
+    ps_queue_close(q);
+    load(w);
+    flip_every_bit(w, durable, SEVERAL + 1);
+}
+
+/* What the opening cut off a torn tail is told, so that somebody can write it into a log. */
+static void test_a_cut_tail_is_told(void **state)
+{
+    struct world *w = *state;
+    struct ps_queue_info info;
+    size_t before = make_several(w);
+    store(w, w->bytes, w->len - 3);
+    struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+    OK(ps_queue_info(q, &info, &test_err));
+    /* the append's mark is whole and stays */
+    assert_int_equal(info.cut_bytes,
+                     w->len - 3 - before - PS_FRAME_HEADER_BYTES - PS_FRAME_MARK_BYTES);
+    ps_queue_close(q);
+    q = open_queue(w, PS_QUEUE_WRITE);
+    OK(ps_queue_info(q, &info, &test_err));
+    assert_int_equal(info.cut_bytes, 0);
+    ps_queue_close(q);
+}
+
+static int no_sync(int fd, bool data_only)
+{
+    (void)fd;
+    (void)data_only;
+    return 0;
 }
 
 int main(void)
 {
+    struct ps_disk_ops quick = ps_disk_real;
+    quick.sync = no_sync; /* no power fails here; see file_queue_faults_test.c */
+    ps_disk_set(&quick);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32c_vectors),
         cmocka_unit_test(test_crc32c_ways_agree),
@@ -521,6 +629,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_opening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_torn_letters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_flipped_bits_in_letters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_flipped_bits_in_letters_made_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_within_a_call, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_cut_tail_is_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

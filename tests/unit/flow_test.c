@@ -44,7 +44,7 @@ static void start(struct world *w)
                                           .flush_interval_ms = 1000,
                                           .cache_bytes = 64 << 20,
                                           .max_paths_per_hour = w->max_paths};
-    struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20};
+    struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20, 0};
     assert_int_equal(ps_store_open(&store_faulty, &w->store, w->target, PS_STORE_WRITE, &e), 0);
     assert_int_equal(
         ps_queue_open(&ps_queue_mem, &w->queue, w->target, PS_QUEUE_WRITE, &limits, &e), 0);
@@ -490,7 +490,7 @@ static void commit_answers_and_is_durable(void **state)
 static void full_queue_says_so(void **state)
 {
     struct world *w = *state;
-    struct ps_queue_limits limits = {4096, 1024, 4096};
+    struct ps_queue_limits limits = {4096, 1024, 4096, 0};
     struct ps_commit *commit;
     struct ps_queue *queue;
     struct ps_outbox outbox;

@@ -40,7 +40,7 @@ struct house {
 
 static int open_house(void **state)
 {
-    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16};
+    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16, 0};
     struct house *h = calloc(1, sizeof *h);
     place_make(&h->place, "kv");
     ps_clock_manual_init(&h->clock, NOON);

@@ -4,6 +4,7 @@
  */
 #include "backend/file/file_queue.h"
 
+#include "base/check.h"
 #include "base/disk.h"
 
 #include <dirent.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,18 +28,23 @@ int ps_file_fail(struct ps_err *e, const char *what)
     return ps_fail(e, code, "queue: %s: %s", what, strerror(errno));
 }
 
-int ps_file_add_segment(struct file_queue *q, uint64_t base, uint64_t end, struct ps_err *e)
+int ps_file_reserve_segment(struct file_queue *q, struct ps_err *e)
 {
-    if (q->count == q->cap) {
-        size_t cap = q->cap == 0 ? 16 : q->cap * 2;
-        struct segment *segments = realloc(q->segments, cap * sizeof *segments);
-        if (segments == NULL)
-            return ps_fail(e, PS_ENOMEM, "queue: no memory");
-        q->segments = segments;
-        q->cap = cap;
-    }
-    q->segments[q->count++] = (struct segment){base, end};
+    if (q->count < q->cap)
+        return 0;
+    size_t cap = q->cap == 0 ? 16 : q->cap * 2;
+    struct segment *segments = realloc(q->segments, cap * sizeof *segments);
+    if (segments == NULL)
+        return ps_fail(e, PS_ENOMEM, "queue: no memory");
+    q->segments = segments;
+    q->cap = cap;
     return 0;
+}
+
+void ps_file_add_segment(struct file_queue *q, uint64_t base, uint64_t end)
+{
+    PS_ASSERT(q->count < q->cap);
+    q->segments[q->count++] = (struct segment){base, end, ++q->serials};
 }
 
 static int compare_bases(const void *x, const void *y)
@@ -59,8 +64,11 @@ static int list_segments(struct file_queue *q, struct ps_err *e)
         uint64_t base;
         int n = 0;
         if (sscanf(entry->d_name, "%20" SCNu64 ".seg%n", &base, &n) == 1 && n == 24 &&
-            entry->d_name[n] == '\0')
-            r = ps_file_add_segment(q, base, 0, e);
+            entry->d_name[n] == '\0') {
+            r = ps_file_reserve_segment(q, e);
+            if (r == 0)
+                ps_file_add_segment(q, base, 0);
+        }
     }
     closedir(d);
     if (q->count > 0)
@@ -68,7 +76,7 @@ static int list_segments(struct file_queue *q, struct ps_err *e)
     return r;
 }
 
-/* Where whole frames end; *ret_broken when a frame there is not merely cut short. */
+/* Where whole frames end. */
 static size_t scan_frames(const uint8_t *bytes, size_t len)
 {
     struct ps_frame frame;
@@ -78,8 +86,8 @@ static size_t scan_frames(const uint8_t *bytes, size_t len)
     return at;
 }
 
-static int examine(const char *name, struct segment *s, const uint8_t *bytes, size_t len,
-                   struct ps_err *e)
+static int examine(struct file_queue *q, const char *name, struct segment *s, const uint8_t *bytes,
+                   size_t len, struct ps_err *e)
 {
     uint64_t base;
     if (!ps_segment_parse_header(bytes, len, &base) || base != s->base)
@@ -93,6 +101,33 @@ static int examine(const char *name, struct segment *s, const uint8_t *bytes, si
                        "queue: %s is damaged at byte %zu, and acknowledged events follow: restore "
                        "the file, or move it away to go on without them",
                        name, at);
+    q->cut_bytes = len - at;
+    return 0;
+}
+
+/* Reads a file from `from` on into *ret, which the caller frees. */
+static int read_file(struct file_queue *q, const char *name, uint64_t from, uint8_t **ret,
+                     size_t *ret_len, struct ps_err *e)
+{
+    struct stat st;
+    uint8_t *bytes = NULL;
+    int fd = ps_disk_open(q->dir, name, O_RDONLY, 0), r = 0;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        r = ps_file_fail(e, name);
+    size_t len = r == 0 && (uint64_t)st.st_size > from ? (size_t)st.st_size - from : 0;
+    if (r == 0 && (bytes = malloc(len + 1)) == NULL)
+        r = ps_fail(e, PS_ENOMEM, "queue: no memory to look through %s", name);
+    ssize_t n = r == 0 ? ps_disk_read(fd, bytes, len, (off_t)from) : 0;
+    if (n < 0)
+        r = ps_file_fail(e, name);
+    if (fd >= 0)
+        close(fd);
+    if (r < 0) {
+        free(bytes);
+        return r;
+    }
+    *ret = bytes;
+    *ret_len = (size_t)n;
     return 0;
 }
 
@@ -101,68 +136,98 @@ static int scan_last(struct file_queue *q, struct ps_err *e)
 {
     struct segment *s = &q->segments[q->count - 1];
     char name[SEGMENT_NAME_MAX];
-    struct stat st;
+    uint8_t *bytes;
+    size_t len;
     ps_file_name_segment(name, s->base);
-    int fd = ps_disk_open(q->dir, name, O_RDONLY, 0);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        int r = ps_file_fail(e, name);
-        if (fd >= 0)
-            close(fd);
+    int r = read_file(q, name, 0, &bytes, &len, e);
+    if (r < 0)
         return r;
-    }
-    size_t len = (size_t)st.st_size;
-    void *bytes = len == 0 ? NULL : mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-    int r = bytes == MAP_FAILED ? ps_file_fail(e, name) : examine(name, s, bytes, len, e);
-    if (bytes != NULL && bytes != MAP_FAILED)
-        munmap(bytes, len);
-    close(fd);
+    r = examine(q, name, s, bytes, len, e);
+    free(bytes);
     return r;
 }
 
-static int check_chain(const struct file_queue *q, struct ps_err *e)
+/* A segment that goes on behind the base of the next one was left after a failed sync: nobody was
+ * told that those bytes are durable. Marks among them that say so belong to another story. */
+static int check_left(struct file_queue *q, const char *name, uint64_t base, uint64_t end,
+                      struct ps_err *e)
 {
-    for (size_t i = 0; i + 1 < q->count; i++) {
+    uint8_t *bytes;
+    size_t len;
+    int r = read_file(q, name, end - base, &bytes, &len, e);
+    if (r < 0)
+        return r;
+    if (ps_segment_find_marks(bytes, len) > end)
+        r = ps_fail(
+            e, PS_ECORRUPT,
+            "queue: %s and the segment after it hold the same positions: restore the folder", name);
+    free(bytes);
+    return r;
+}
+
+static int check_chain(struct file_queue *q, struct ps_err *e)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i + 1 < q->count; i++) {
         char name[SEGMENT_NAME_MAX];
         struct stat st;
-        ps_file_name_segment(name, q->segments[i].base);
+        uint64_t base = q->segments[i].base, end = q->segments[i + 1].base;
+        ps_file_name_segment(name, base);
         if (fstatat(q->dir, name, &st, 0) < 0) {
             if (errno == ENOENT && !q->writable && i == 0)
                 return PS_EBUSY; /* trimmed by the writer since it was listed */
             return ps_file_fail(e, name);
         }
-        if (q->segments[i].base + (uint64_t)st.st_size != q->segments[i + 1].base)
+        if (base + (uint64_t)st.st_size < end)
             return ps_fail(e, PS_ECORRUPT,
                            "queue: after %s a segment is missing or it was cut: restore the folder",
                            name);
-        q->segments[i].end = q->segments[i + 1].base;
+        if (base + (uint64_t)st.st_size > end)
+            r = check_left(q, name, base, end, e);
+        q->segments[i].end = end;
     }
+    return r;
+}
+
+/* Under another name until it is whole: one that is renamed into place has its header, and may
+ * take the place of an empty one. */
+static int make_file(struct file_queue *q, uint64_t base, int *ret_fd, struct ps_err *e)
+{
+    static const char fresh_name[] = "segment.new";
+    char name[SEGMENT_NAME_MAX];
+    uint8_t header[PS_SEGMENT_HEADER_BYTES];
+    ps_file_name_segment(name, base);
+    ps_segment_header(header, base);
+    int fd = ps_disk_open(q->dir, fresh_name, O_RDWR | O_CREAT | O_TRUNC, 0640);
+    if (fd < 0)
+        return ps_file_fail(e, name);
+    if (ps_disk_write(fd, header, sizeof header, 0) < 0 || ps_disk_sync_data(fd) < 0 ||
+        ps_disk_rename(q->dir, fresh_name, name) < 0 || ps_disk_sync(q->dir) < 0) {
+        int r = ps_file_fail(e, name);
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
     return 0;
 }
 
 int ps_file_make_segment(struct file_queue *q, uint64_t base, struct ps_err *e)
 {
-    char name[SEGMENT_NAME_MAX];
-    uint8_t header[PS_SEGMENT_HEADER_BYTES];
-    ps_file_name_segment(name, base);
-    ps_segment_header(header, base);
-    int fd = ps_disk_open(q->dir, name, O_RDWR | O_CREAT | O_TRUNC, 0640);
-    if (fd < 0)
-        return ps_file_fail(e, name);
-    if (ps_disk_write(fd, header, sizeof header, 0) < 0 || ps_disk_sync_data(fd) < 0 ||
-        ps_disk_sync(q->dir) < 0) {
-        int r = ps_file_fail(e, name);
-        ps_disk_unlink(q->dir, name);
-        close(fd);
+    int fd = -1;
+    int r = make_file(q, base, &fd, e);
+    q->must_roll = r < 0;
+    if (r < 0)
         return r;
-    }
     if (q->tail_fd >= 0)
         close(q->tail_fd);
     q->tail_fd = fd;
     q->tail_base = base;
-    q->written = base + sizeof header;
+    q->written = base + PS_SEGMENT_HEADER_BYTES;
     return 0;
 }
 
+/* The sync is for what a process that was killed had written and not synced: from now on it counts
+ * as durable. */
 static int open_tail(struct file_queue *q, struct ps_err *e)
 {
     struct segment *s = &q->segments[q->count - 1];
@@ -177,6 +242,16 @@ static int open_tail(struct file_queue *q, struct ps_err *e)
     return 0;
 }
 
+static int make_last(struct file_queue *q, uint64_t base, struct ps_err *e)
+{
+    int r = ps_file_reserve_segment(q, e);
+    if (r == 0)
+        r = ps_file_make_segment(q, base, e);
+    if (r == 0)
+        ps_file_add_segment(q, base, q->written);
+    return r;
+}
+
 int ps_file_load(struct file_queue *q, struct ps_err *e)
 {
     int r = list_segments(q, e);
@@ -186,16 +261,11 @@ int ps_file_load(struct file_queue *q, struct ps_err *e)
         q->segments[q->count - 1].end = q->segments[q->count - 1].base;
         r = 0;
     } else if (r == 1) {
-        uint64_t base = q->segments[--q->count].base;
-        r = ps_file_make_segment(q, base, e);
-        if (r == 0)
-            r = ps_file_add_segment(q, base, q->written, e);
+        r = make_last(q, q->segments[--q->count].base, e);
     } else if (r == 0 && q->count > 0 && q->writable) {
         r = open_tail(q, e);
     } else if (r == 0 && q->writable) {
-        r = ps_file_make_segment(q, 0, e);
-        if (r == 0)
-            r = ps_file_add_segment(q, 0, q->written, e);
+        r = make_last(q, 0, e);
     }
     if (r == 0)
         r = check_chain(q, e);

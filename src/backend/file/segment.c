@@ -85,7 +85,7 @@ uint64_t ps_segment_find_marks(const uint8_t *bytes, size_t len)
     struct ps_frame frame;
     for (size_t i = 0; i + PS_FRAME_HEADER_BYTES <= len; i++) {
         size_t at = i;
-        if (load32(bytes + i) != (MARK | PS_FRAME_MARK_BYTES))
+        if (load32(bytes + i) != PS_FRAME_MARK_WORD)
             continue;
         if (ps_frame_next(bytes, len, &at, &frame) == 1 && frame.durable > best)
             best = frame.durable;

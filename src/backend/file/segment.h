@@ -26,6 +26,9 @@ enum {
     PS_FRAME_PAYLOAD_MAX = 65536 + 2048, /* a record, or a dead letter that holds one */
 };
 
+/* The length word of a mark. */
+#define PS_FRAME_MARK_WORD (UINT32_C(0x80000000) | PS_FRAME_MARK_BYTES)
+
 struct ps_frame {
     const uint8_t *payload;
     uint32_t len;

@@ -19,6 +19,7 @@ struct letter {
     struct letter *next;
     struct ps_dead_letter letter;
     struct ps_buf text, bytes;
+    bool is_fresh; /* of the call that is under way */
 };
 
 struct shared {
@@ -27,8 +28,8 @@ struct shared {
     struct entry *entries; /* of positions first .. first + count - 1 */
     size_t count, cap;
     uint64_t first, durable; /* durable: end of what is readable */
-    uint64_t bytes, dead_bytes, dead_count;
-    struct letter *letters; /* oldest first */
+    uint64_t bytes, dead_bytes, dead_count, by_reason[PS_REJECT_COUNT];
+    struct letter *letters; /* by position */
 };
 
 struct mem_queue {
@@ -184,49 +185,18 @@ static int trim(struct ps_queue *q, uint64_t before, struct ps_err *e)
     return 0;
 }
 
-static int bury(struct ps_queue *q, const struct ps_dead_letter *letters, size_t count,
-                struct ps_err *e)
+/* Where the letter of this position is, or belongs. */
+static struct letter **find_letter(struct shared *s, uint64_t position)
 {
-    struct shared *s = shared_of(q);
-    int r = 0;
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        struct letter **link = &s->letters;
-        while (*link != NULL && (*link)->letter.position != letters[i].position)
-            link = &(*link)->next;
-        if (*link != NULL)
-            continue;
-        size_t size = letters[i].text.len + letters[i].len;
-        if (s->dead_bytes + size > ((struct mem_queue *)q)->limits.dead_letter_bytes_max) {
-            r = ps_fail(e, PS_EFULL, "dead letters: full");
-            break;
-        }
-        struct letter *l = calloc(1, sizeof *l);
-        PS_ASSERT(l != NULL);
-        l->letter = letters[i];
-        ps_buf_init(&l->text, SIZE_MAX / 2);
-        ps_buf_init(&l->bytes, SIZE_MAX / 2);
-        ps_buf_append(&l->text, letters[i].text.ptr, letters[i].text.len);
-        ps_buf_append(&l->bytes, letters[i].bytes, letters[i].len);
-        l->letter.text = ps_buf_str(&l->text);
-        l->letter.bytes = (const uint8_t *)l->bytes.ptr;
-        *link = l;
-        s->dead_bytes += size;
-        s->dead_count++;
-    }
-    pthread_mutex_unlock(&lock);
-    return r;
+    struct letter **link = &s->letters;
+    while (*link != NULL && (*link)->letter.position < position)
+        link = &(*link)->next;
+    return link;
 }
 
-static int each_dead(struct ps_queue *q, ps_dead_fn *fn, void *ctx, struct ps_err *e)
+static bool is_at(const struct letter *l, uint64_t position)
 {
-    int r = 0;
-    (void)e;
-    pthread_mutex_lock(&lock);
-    for (struct letter *l = shared_of(q)->letters; l != NULL && r == 0; l = l->next)
-        r = fn(ctx, &l->letter);
-    pthread_mutex_unlock(&lock);
-    return r;
+    return l != NULL && l->letter.position == position;
 }
 
 static void free_letter(struct letter *l)
@@ -236,22 +206,96 @@ static void free_letter(struct letter *l)
     free(l);
 }
 
-static int unbury(struct ps_queue *q, uint64_t position, struct ps_err *e)
+static void add_letter(struct shared *s, struct letter **link, const struct ps_dead_letter *letter)
+{
+    struct letter *l = calloc(1, sizeof *l);
+    PS_ASSERT(l != NULL);
+    l->letter = *letter;
+    ps_buf_init(&l->text, SIZE_MAX / 2);
+    ps_buf_init(&l->bytes, SIZE_MAX / 2);
+    ps_buf_append(&l->text, letter->text.ptr, letter->text.len);
+    ps_buf_append(&l->bytes, letter->bytes, letter->len);
+    l->letter.text = ps_buf_str(&l->text);
+    l->letter.bytes = (const uint8_t *)l->bytes.ptr;
+    l->is_fresh = true;
+    l->next = *link;
+    *link = l;
+    s->dead_bytes += l->letter.text.len + l->letter.len;
+    s->dead_count++;
+    s->by_reason[l->letter.why]++;
+}
+
+static void remove_letter(struct shared *s, struct letter **link)
+{
+    struct letter *l = *link;
+    *link = l->next;
+    s->dead_bytes -= l->letter.text.len + l->letter.len;
+    s->dead_count--;
+    s->by_reason[l->letter.why]--;
+    free_letter(l);
+}
+
+/* All or none: those of a call that failed are taken back. */
+static void end_burial(struct shared *s, bool failed)
+{
+    for (struct letter **link = &s->letters; *link != NULL;) {
+        if (failed && (*link)->is_fresh) {
+            remove_letter(s, link);
+        } else {
+            (*link)->is_fresh = false;
+            link = &(*link)->next;
+        }
+    }
+}
+
+static int bury(struct ps_queue *q, const struct ps_dead_letter *letters, size_t count,
+                struct ps_err *e)
 {
     struct shared *s = shared_of(q);
+    const struct ps_queue_limits *limits = &((struct mem_queue *)q)->limits;
+    int r = 0;
     pthread_mutex_lock(&lock);
-    struct letter **link = &s->letters;
-    while (*link != NULL && (*link)->letter.position != position)
-        link = &(*link)->next;
-    struct letter *l = *link;
-    if (l != NULL) {
-        *link = l->next;
-        s->dead_bytes -= l->letter.text.len + l->letter.len;
-        s->dead_count--;
-        free_letter(l);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        struct letter **link = find_letter(s, letters[i].position);
+        size_t size = letters[i].text.len + letters[i].len;
+        if (is_at(*link, letters[i].position))
+            continue;
+        if (s->dead_bytes + size > limits->dead_letter_bytes_max + limits->dead_letter_reserve)
+            r = ps_fail(e, PS_EFULL, "dead letters: full");
+        else
+            add_letter(s, link, &letters[i]);
+    }
+    end_burial(s, r < 0);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+static int each_dead(struct ps_queue *q, uint64_t from, ps_dead_fn *fn, void *ctx, struct ps_err *e)
+{
+    int r = 0;
+    (void)e;
+    pthread_mutex_lock(&lock);
+    for (struct letter *l = *find_letter(shared_of(q), from); l != NULL && r == 0; l = l->next)
+        r = fn(ctx, &l->letter);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+static int unbury(struct ps_queue *q, const uint64_t *positions, size_t count, struct ps_err *e)
+{
+    struct shared *s = shared_of(q);
+    int removed = 0;
+    (void)e;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < count; i++) {
+        struct letter **link = find_letter(s, positions[i]);
+        if (!is_at(*link, positions[i]))
+            continue;
+        remove_letter(s, link);
+        removed++;
     }
     pthread_mutex_unlock(&lock);
-    return l != NULL ? 0 : ps_fail(e, PS_ENOENT, "dead letters: there is none at that position");
+    return removed;
 }
 
 static int info(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e)
@@ -259,9 +303,15 @@ static int info(struct ps_queue *q, struct ps_queue_info *ret, struct ps_err *e)
     struct shared *s = shared_of(q);
     (void)e;
     pthread_mutex_lock(&lock);
-    *ret = (struct ps_queue_info){s->first,      s->durable,
-                                  s->bytes,      ((struct mem_queue *)q)->limits.bytes_max,
-                                  s->dead_count, s->dead_bytes};
+    const struct ps_queue_limits *limits = &((struct mem_queue *)q)->limits;
+    *ret = (struct ps_queue_info){.first_position = s->first,
+                                  .end_position = s->durable,
+                                  .bytes = s->bytes,
+                                  .bytes_max = limits->bytes_max,
+                                  .dead_letters = s->dead_count,
+                                  .dead_letter_bytes = s->dead_bytes,
+                                  .dead_letter_bytes_max = limits->dead_letter_bytes_max};
+    memcpy(ret->dead_by_reason, s->by_reason, sizeof ret->dead_by_reason);
     pthread_mutex_unlock(&lock);
     return 0;
 }
