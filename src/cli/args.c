@@ -128,3 +128,20 @@ int ps_cli_words(struct ps_cli *c, int min, int max, struct ps_err *e)
     c->argc = kept;
     return kept < min || kept > max ? ps_cli_usage(c, e) : 0;
 }
+
+int ps_cli_no_form(const struct ps_cli *c, const char *word, struct ps_err *e)
+{
+    struct ps_near near;
+    char names[PS_COMMAND_FORMS_MAX][PS_NEAR_WORD_MAX];
+    size_t n = 0;
+    ps_near_init(&near, word);
+    for (const struct ps_form *f = c->command->forms; f->arguments != NULL; f++, n++) {
+        PS_ASSERT(n < PS_COMMAND_FORMS_MAX);
+        snprintf(names[n], sizeof names[n], "%.*s", (int)strcspn(f->arguments, " "), f->arguments);
+        ps_near_try(&near, names[n]);
+    }
+    if (near.best != NULL)
+        return ps_fail(e, PS_EINVAL, "there is no `%s %s`; did you mean `%s %s`?", c->command->name,
+                       word, c->command->name, near.best);
+    return ps_cli_usage(c, e);
+}

@@ -50,10 +50,14 @@ int ps_cli_number(struct ps_cli *c, const char *name, int64_t min, int64_t max, 
 int ps_cli_words(struct ps_cli *c, int min, int max, struct ps_err *e);
 /* "usage: pathstats top …", for words that do not fit together. Returns PS_EINVAL. */
 int ps_cli_usage(const struct ps_cli *c, struct ps_err *e);
+/* `archive lits`: there is no such form; perhaps another was meant. Returns PS_EINVAL. */
+int ps_cli_no_form(const struct ps_cli *c, const char *word, struct ps_err *e);
 
 /* --- output --- */
 
-/* Prints "pathstats: text", shown as base/visible.h does, and returns the exit code for it. */
+/* "pathstats: text" on standard error, shown as base/visible.h does. */
+void ps_cli_say(const char *text);
+/* Says it and returns the exit code that goes with it. */
 int ps_cli_fail(const struct ps_err *e);
 /* Writes and frees the buffer, with a newline. */
 int ps_cli_print(struct ps_buf *out);
@@ -101,5 +105,12 @@ void ps_client_close(struct ps_client *k);
 void ps_client_set_timeout(struct ps_client *k, long timeout_s);
 int ps_client_ask(struct ps_client *k, const char *method, const char *path, struct ps_str body,
                   struct ps_buf *ret, long *ret_status, struct ps_err *e);
+
+/* An order to the daemon: a POST that has to be answered with 200. The answer, a JSON object, is
+ * appended to `ret`; a refusal fails with its message. */
+int ps_cli_order(const char *host_port, const char *path, struct ps_str body, struct ps_buf *ret,
+                 struct ps_err *e);
+/* A number out of such an answer; 0 when it is not there. */
+uint64_t ps_cli_answer(const struct ps_buf *answer, const char *name);
 
 #endif

@@ -4,9 +4,13 @@
  */
 #include "cli/cli.h"
 
+#include "core/decimal.h"
+#include "core/json_walk.h"
+
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { TIMEOUT_S = 120, CONNECT_TIMEOUT_S = 5, URL_MAX = 1024 };
 
@@ -79,4 +83,61 @@ int ps_client_ask(struct ps_client *k, const char *method, const char *path, str
         return ps_fail(e, PS_EIO, "the daemon on %s does not answer: %s", k->host_port,
                        k->message[0] != '\0' ? k->message : curl_easy_strerror(code));
     return 0;
+}
+
+/* --- orders --- */
+
+/* The member of a flat JSON object as text; absent when there is none. `scratch` is as long. */
+static struct ps_str member(struct ps_str json, const char *name, char *scratch)
+{
+    struct ps_json_walk walk;
+    struct ps_str key, text, wanted = {name, strlen(name)};
+    enum ps_json_kind kind;
+    ps_json_walk_init(&walk, json, scratch);
+    while (ps_json_walk_next(&walk, &key, &kind, &text) == 1)
+        if (ps_str_equal(key, wanted))
+            return text;
+    return PS_STR_NONE;
+}
+
+/* {"error":{"code":…,"message":…}}, or whatever it was instead. */
+static int fail_refused(const char *host_port, long status, struct ps_str answer, struct ps_err *e)
+{
+    struct ps_str message = PS_STR_NONE;
+    char *scratch = malloc(2 * answer.len + 1);
+    if (scratch != NULL) {
+        struct ps_str error = member(answer, "error", scratch);
+        if (error.ptr != NULL)
+            message = member(error, "message", scratch + answer.len);
+    }
+    if (message.ptr == NULL)
+        message = answer;
+    int r = ps_fail(e, PS_EIO, "the daemon on %s refuses (%ld): %.*s", host_port, status,
+                    (int)message.len, message.ptr);
+    free(scratch);
+    return r;
+}
+
+int ps_cli_order(const char *host_port, const char *path, struct ps_str body, struct ps_buf *ret,
+                 struct ps_err *e)
+{
+    struct ps_client *client;
+    long status = 0;
+    int r = ps_client_open(&client, host_port, e);
+    if (r < 0)
+        return r;
+    r = ps_client_ask(client, "POST", path, body, ret, &status, e);
+    ps_client_close(client);
+    return r == 0 && status != 200 ? fail_refused(host_port, status, ps_buf_str(ret), e) : r;
+}
+
+uint64_t ps_cli_answer(const struct ps_buf *answer, const char *name)
+{
+    char *scratch = malloc(answer->len + 1);
+    if (scratch == NULL)
+        return 0;
+    struct ps_str text = member(ps_buf_str(answer), name, scratch);
+    uint64_t value = text.ptr == NULL ? 0 : (uint64_t)ps_decimal_int64(text, 0, PS_TRUNCATE, NULL);
+    free(scratch);
+    return value;
 }

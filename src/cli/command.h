@@ -12,6 +12,8 @@
 
 #include "cli/cli.h"
 
+enum { PS_COMMAND_FORMS_MAX = 12 };
+
 /* `arguments` NULL ends a list of forms, `flag` one of options, `line` one of examples. */
 struct ps_form {
     const char *arguments, *help; /* "list", "cat DATE", or "" */

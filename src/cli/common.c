@@ -19,11 +19,16 @@ bool ps_cli_color(void)
     return (no == NULL || no[0] == '\0') && isatty(STDOUT_FILENO);
 }
 
-int ps_cli_fail(const struct ps_err *e)
+void ps_cli_say(const char *text)
 {
     char shown[PS_VISIBLE_MAX * PS_ERR_TEXT_MAX];
-    ps_visible(shown, sizeof shown, (struct ps_str){e->text, strlen(e->text)});
+    ps_visible(shown, sizeof shown, (struct ps_str){text, strlen(text)});
     fprintf(stderr, "pathstats: %s\n", shown);
+}
+
+int ps_cli_fail(const struct ps_err *e)
+{
+    ps_cli_say(e->text);
     return e->code == PS_EINVAL  ? PS_EXIT_USAGE
            : e->code == PS_EBUSY ? PS_EXIT_IN_USE
                                  : PS_EXIT_FAILED;

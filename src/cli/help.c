@@ -12,6 +12,8 @@ enum {
     OPTION_WIDTH = 30,
     EXAMPLE_WIDTH = 42,
     COMMAND_WIDTH = 13,
+    RIGHT_LEAST = 28, /* narrower, and the right side goes below the left one */
+    NARROW_INDENT = 8,
     LEFT_MAX = 128,
 };
 
@@ -44,12 +46,13 @@ static void put_entry(FILE *out, const char *left, int width, const char *right,
     fprintf(out, right[0] != '\0' ? "  %s" : "  %s\n", left);
     if (right[0] == '\0')
         return;
-    if (taken >= width + 2) {
+    int indent = columns - width - 2 < RIGHT_LEAST ? NARROW_INDENT : width + 2;
+    if (taken >= indent) {
         fputc('\n', out);
         taken = 0;
     }
-    fprintf(out, "%*s", width + 2 - taken, "");
-    put_wrapped(out, right, width + 2, width + 2, columns);
+    fprintf(out, "%*s", indent - taken, "");
+    put_wrapped(out, right, indent, indent, columns);
 }
 
 static int line_columns(int columns)

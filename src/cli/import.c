@@ -197,7 +197,7 @@ static int open_importing(struct importing *m, struct ps_cli *c, struct ps_err *
 
 static void name_unreadable(struct importing *m, int i, const char *why)
 {
-    fprintf(stderr, "pathstats: %s\n", why);
+    ps_cli_say(why);
     m->unreadable[i] = true;
     m->unread_files++;
 }

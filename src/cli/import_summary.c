@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { SHOWN_REASONS = 10 };
 
@@ -35,18 +36,19 @@ static void print_reasons(const struct ps_import_summary *s)
         if (d->by_reason[why] > 0)
             printf("    %s × %s: %s\n", ps_cli_count(n, d->by_reason[why]),
                    ps_reject_name((enum ps_reject)why), ps_reject_text((enum ps_reject)why));
-    for (size_t i = 0; i < d->listed && i < SHOWN_REASONS; i++)
-        printf("    %s:%u: %s\n", s->listed_in[i], d->rejections[i].line,
-               ps_reject_name(d->rejections[i].why));
+    for (size_t i = 0; i < d->listed && i < SHOWN_REASONS; i++) {
+        printf("    ");
+        ps_cli_put((struct ps_str){s->listed_in[i], strlen(s->listed_in[i])});
+        printf(":%u: %s\n", d->rejections[i].line, ps_reject_name(d->rejections[i].why));
+    }
     if (d->rejected > SHOWN_REASONS)
         printf("    … --json lists the first %d\n", PS_REJECTIONS_LISTED_MAX);
 }
 
 static void print_text(const struct ps_import_summary *s)
 {
-    char n[32];
-    printf("%s %s in %.2f s\n", ps_cli_count(n, s->lines), s->lines == 1 ? "line" : "lines",
-           s->seconds);
+    char lines[PS_CLI_MANY_MAX];
+    printf("%s in %.2f s\n", ps_cli_many(lines, s->lines, "line", NULL), s->seconds);
     print_count("accepted", s->sunk.accepted, "");
     print_count("duplicate", s->sunk.duplicates, "counted before");
     print_count("rejected", rejected(s), "");

@@ -8,8 +8,10 @@
 #include "cli/cli.h"
 
 #include "backend/registry.h"
-#include "base/time.h"
+#include "base/check.h"
 #include "cli/table.h"
+#include "cli/term.h"
+#include "cli/window.h"
 #include "core/decimal.h"
 #include "core/json_walk.h"
 #include "flow/snapshot.h"
@@ -18,8 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { METHOD_WIDTH = 8 };
+enum { PATH_LEAST = 16 };
+
+static const struct ps_column columns[] = {
+    {"method", false, 6, 0}, {"path", false, 0, PATH_LEAST}, PS_TABLE_NUMBERS};
 
 static int64_t now_ms(void)
 {
@@ -68,22 +74,13 @@ static int refresh_here(struct ps_cli *c, struct ps_datadir *dir, struct ps_err 
     return r < 0 ? r : print_version(c, "made snapshot", version);
 }
 
-static int refresh_there(const char *host_port, struct ps_err *e)
+static int refresh_there(const struct ps_cli *c, const char *holder, struct ps_err *e)
 {
-    struct ps_client *client;
     struct ps_buf answer;
-    long status = 0;
-    int r = ps_client_open(&client, host_port, e);
-    if (r < 0)
-        return r;
     ps_buf_init(&answer, PS_OUTPUT_MAX);
-    r = ps_client_ask(client, "POST", "/admin/snapshot/refresh", PS_STR(""), &answer, &status, e);
-    ps_client_close(client);
-    if (r == 0 && status != 200)
-        r = ps_fail(e, PS_EIO, "the daemon on %s refuses (%ld): %.*s", host_port, status,
-                    (int)answer.len, answer.ptr);
+    int r = ps_cli_order(holder, "/admin/snapshot/refresh", PS_STR(""), &answer, e);
     if (r == 0)
-        return ps_cli_print(&answer) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+        r = print_version(c, "made snapshot", ps_cli_answer(&answer, "version"));
     ps_buf_done(&answer);
     return r;
 }
@@ -94,7 +91,7 @@ static int refresh(struct ps_cli *c, struct ps_datadir *dir, struct ps_err *e)
     int r = ps_datadir_holder(dir, holder, e);
     if (r < 0)
         return r;
-    return r == 1 && holder[0] != '\0' ? refresh_there(holder, e) : refresh_here(c, dir, e);
+    return r == 1 && holder[0] != '\0' ? refresh_there(c, holder, e) : refresh_here(c, dir, e);
 }
 
 /* --- show --- */
@@ -151,25 +148,34 @@ static int read_path(struct ps_str json, char *scratch, struct ps_ranked *ret)
     return r;
 }
 
-static int print_paths(struct ps_str json, char *scratch)
+static int add_paths(struct ps_table *t, struct ps_str json, char *scratch)
 {
     struct ps_json_walk walk;
     struct ps_str name, text;
     enum ps_json_kind kind;
     struct ps_ranked p;
-    int r, room = ps_table_room(METHOD_WIDTH);
-    printf("%-*s", METHOD_WIDTH, "method");
-    ps_table_head("path", room);
+    int r;
     ps_json_walk_init(&walk, json, scratch);
     while ((r = ps_json_walk_next(&walk, &name, &kind, &text)) == 1) {
         r = read_path(text, scratch, &p);
         if (r < 0)
             return r;
-        printf("%-*.*s", METHOD_WIDTH, p.method.ptr == NULL ? 1 : (int)p.method.len,
-               p.method.ptr == NULL ? "-" : p.method.ptr);
-        ps_table_path(p.path, room);
-        ps_table_numbers(&p);
+        ps_table_cell(t, p.method.ptr == NULL ? PS_STR("-") : p.method, false);
+        ps_table_cell(t, p.path, false);
+        ps_table_numbers(t, &p);
+        ps_table_end_row(t);
     }
+    return r;
+}
+
+static int print_paths(struct ps_str json, char *scratch)
+{
+    struct ps_table t;
+    ps_table_init(&t, columns, PS_COUNT_OF(columns));
+    int r = add_paths(&t, json, scratch);
+    if (r == 0)
+        r = ps_table_print(&t, stdout, ps_term_columns(STDOUT_FILENO), ps_cli_color());
+    ps_table_done(&t);
     return r;
 }
 
@@ -200,7 +206,26 @@ static int read_heading(struct ps_str json, char *scratch, struct heading *ret)
     return r < 0 || ret->paths.ptr == NULL ? PS_EINVAL : 0;
 }
 
-static int print_table(uint64_t version, const struct ps_buf *document, struct ps_err *e)
+/* An old log has nothing in the last 24 hours: then where it lies. */
+static void print_where(struct ps_cli *c)
+{
+    struct ps_datadir dir;
+    struct ps_store *store = NULL;
+    int32_t oldest, newest;
+    char oldest_text[PS_HOUR_LEN + 1], newest_text[PS_HOUR_LEN + 1];
+    printf("no requests in these hours");
+    if (ps_cli_open_store(c, &dir, &store, NULL) == 0 &&
+        ps_window_extent(store, PS_STR_NONE, &oldest, &newest, NULL) == 0) {
+        ps_time_format_hour(oldest_text, oldest);
+        ps_time_format_hour(newest_text, newest);
+        printf("; the data lies from %s to %s: try `pathstats top`", oldest_text, newest_text);
+    }
+    putchar('\n');
+    ps_store_close(store);
+}
+
+static int print_table(struct ps_cli *c, uint64_t version, const struct ps_buf *document,
+                       struct ps_err *e)
 {
     struct heading h = {0};
     char *scratch = malloc(document->len);
@@ -208,14 +233,65 @@ static int print_table(uint64_t version, const struct ps_buf *document, struct p
         return ps_fail(e, PS_ENOMEM, "no memory to show a snapshot");
     int r = read_heading(ps_buf_str(document), scratch, &h);
     if (r == 0) {
-        printf("%.*s to %.*s, UTC; snapshot %" PRIu64 " of %.*s; %.*s paths in all\n\n",
-               (int)h.from.len, h.from.ptr, (int)h.to.len, h.to.ptr, version, (int)h.updated.len,
-               h.updated.ptr, (int)h.total.len, h.total.ptr);
-        r = print_paths(h.paths, scratch);
+        uint64_t total = (uint64_t)ps_decimal_int64(h.total, 0, PS_TRUNCATE, NULL);
+        char paths[PS_CLI_MANY_MAX];
+        printf("%.*s to %.*s, UTC; %s in all\nsnapshot %" PRIu64 ", made %.*s\n\n", (int)h.from.len,
+               h.from.ptr, (int)h.to.len, h.to.ptr, ps_cli_many(paths, total, "path", NULL),
+               version, (int)h.updated.len, h.updated.ptr);
+        if (total == 0)
+            print_where(c);
+        else
+            r = print_paths(h.paths, scratch);
     }
     free(scratch);
     return r < 0 ? ps_fail(e, PS_ECORRUPT, "snapshot %" PRIu64 " is not what was written", version)
                  : 0;
+}
+
+/* --- show: the newest that was made in some hours --- */
+
+struct choosing {
+    const struct ps_window *window;
+    uint64_t version, oldest, newest; /* 0: none */
+    int64_t oldest_ms, newest_ms;     /* when they were made */
+};
+
+static int choose_version(void *ctx, uint64_t version, int64_t expires_ms)
+{
+    struct choosing *x = ctx;
+    int64_t made_ms = expires_ms - PS_SNAPSHOT_TTL_MS;
+    int32_t hour = ps_time_hour(made_ms);
+    if (x->newest == 0) {
+        x->newest = version;
+        x->newest_ms = made_ms;
+    }
+    x->oldest = version;
+    x->oldest_ms = made_ms;
+    if (x->version == 0 && hour >= x->window->from && hour <= x->window->to)
+        x->version = version;
+    return 0;
+}
+
+static int find_version(struct ps_kv *kv, const struct ps_window *window, uint64_t *ret,
+                        struct ps_err *e)
+{
+    struct choosing x = {.window = window};
+    char oldest[PS_ISO_LEN + 1], newest[PS_ISO_LEN + 1];
+    int r = ps_snapshot_list(kv, now_ms(), choose_version, &x, e);
+    if (r < 0)
+        return r;
+    if (x.version == 0 && x.newest == 0)
+        return ps_fail(e, PS_ENOENT,
+                       "there are no snapshots; `pathstats snapshot refresh` makes one");
+    ps_time_format_iso(oldest, x.oldest_ms);
+    ps_time_format_iso(newest, x.newest_ms);
+    if (x.version == 0)
+        return ps_fail(e, PS_ENOENT,
+                       "no snapshot was made in those hours; there are some from %s to %s: try "
+                       "--date %.*s. For the statistics of any hours: `pathstats top`",
+                       oldest, newest, PS_DATE_LEN, newest);
+    *ret = x.version;
+    return 0;
 }
 
 static int show(struct ps_cli *c, struct ps_kv *kv, uint64_t version, struct ps_err *e)
@@ -225,9 +301,10 @@ static int show(struct ps_cli *c, struct ps_kv *kv, uint64_t version, struct ps_
     int r = version == 0 ? ps_snapshot_latest(kv, now_ms(), &version, &document, e)
                          : ps_snapshot_get(kv, now_ms(), version, &document, e);
     if (r == 0 && c->config.json)
-        return ps_cli_print(&document) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+        return ps_cli_print(&document) == PS_EXIT_OK ? 0
+                                                     : ps_fail(e, PS_EIO, "standard output failed");
     if (r == 0)
-        r = print_table(version, &document, e);
+        r = print_table(c, version, &document, e);
     ps_buf_done(&document);
     return r;
 }
@@ -279,7 +356,7 @@ static int list(struct ps_cli *c, struct ps_kv *kv, struct ps_err *e)
     r = ps_snapshot_list(kv, now, list_version, &listing, e);
     ps_json_close(&listing.w, ']');
     if (r == 0 && c->config.json)
-        return ps_cli_print(&out) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+        return ps_cli_print(&out) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "standard output failed");
     ps_buf_done(&out);
     if (r == 0 && listing.count == 0)
         printf("there are no snapshots; `pathstats snapshot refresh` makes one\n");
@@ -298,47 +375,56 @@ static int take_version(const struct ps_cli *c, uint64_t *ret, struct ps_err *e)
 }
 
 static int with_kv(struct ps_cli *c, const struct ps_datadir *dir, const char *what,
-                   struct ps_err *e)
+                   const struct ps_window *window, struct ps_err *e)
 {
     struct ps_kv *kv = NULL;
     uint64_t version;
     bool back = strcmp(what, "rollback") == 0;
     int r = take_version(c, &version, e);
+    if (r == 0 && window->asked && version != 0)
+        r = ps_fail(e, PS_EINVAL, "a version or hours, not both");
     if (r == 0)
         r = open_kv(c, dir, !back, &kv, e);
-    if (r < 0)
-        return r;
-    if (back) {
+    if (r == 0 && window->asked)
+        r = find_version(kv, window, &version, e);
+    if (r == 0 && back) {
         r = ps_snapshot_rollback(kv, now_ms(), version, &version, e);
         if (r == 0)
             print_version(c, "latest is now snapshot", version);
-    } else {
+    } else if (r == 0) {
         r = strcmp(what, "list") == 0 ? list(c, kv, e) : show(c, kv, version, e);
     }
     ps_kv_close(kv);
     return r;
 }
 
+static int dispatch(struct ps_cli *c, struct ps_datadir *dir, const struct ps_window *window,
+                    struct ps_err *e)
+{
+    const char *what = c->argv[0];
+    bool shows = strcmp(what, "show") == 0, rolls = strcmp(what, "rollback") == 0;
+    if ((c->argc == 2 && !shows && !rolls) || (window->asked && !shows))
+        return ps_cli_usage(c, e);
+    if (strcmp(what, "refresh") == 0)
+        return refresh(c, dir, e);
+    if (shows || rolls || strcmp(what, "list") == 0)
+        return with_kv(c, dir, what, window, e);
+    return ps_cli_no_form(c, what, e);
+}
+
 int ps_cmd_snapshot(struct ps_cli *c)
 {
     struct ps_err e = {0};
     struct ps_datadir dir;
-    int r = ps_cli_words(c, 1, 2, &e);
+    struct ps_window window;
+    int r = ps_window_options(c, false, now_ms(), &window, &e);
+    if (r == 0)
+        r = ps_cli_words(c, 1, 2, &e);
     if (r == 0)
         r = ps_datadir_init(&dir, c->config.data_dir, &e);
     if (r == 0)
         r = ps_datadir_require(&dir, &e);
-    if (r < 0)
-        return ps_cli_fail(&e);
-    const char *what = c->argv[0];
-    bool takes_version = strcmp(what, "show") == 0 || strcmp(what, "rollback") == 0;
-    if (c->argc == 2 && !takes_version)
-        r = ps_cli_usage(c, &e);
-    else if (strcmp(what, "refresh") == 0)
-        r = refresh(c, &dir, &e);
-    else if (takes_version || strcmp(what, "list") == 0)
-        r = with_kv(c, &dir, what, &e);
-    else
-        r = ps_fail(&e, PS_EINVAL, "snapshot %s: there are refresh, show, list and rollback", what);
+    if (r == 0)
+        r = dispatch(c, &dir, &window, &e);
     return r < 0 ? ps_cli_fail(&e) : PS_EXIT_OK;
 }

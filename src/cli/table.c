@@ -1,66 +1,198 @@
 /* table.c - see table.h.  SPDX-License-Identifier: MIT */
 #include "cli/table.h"
 
+#include "base/check.h"
 #include "cli/cli.h"
+#include "cli/term.h"
 
-#include <stdio.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include <string.h>
 
-enum { NUMBERS_WIDTH = 84, ROOM_MIN = 16, ROOM_MAX = 60 };
+enum { GAP = 2, LOUD = 2, QUIET = 1, CELL_BYTES_MAX = 64 * 1024 };
 
-static int terminal_columns(void)
+void ps_table_init(struct ps_table *t, const struct ps_column *columns, size_t count)
 {
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 120;
+    PS_ASSERT(count > 0 && count <= PS_TABLE_COLUMNS_MAX);
+    *t = (struct ps_table){.columns = columns, .count = count};
+    ps_buf_init(&t->cells, PS_OUTPUT_MAX);
+    for (size_t i = 0; i < count; i++)
+        t->widths[i] = ps_term_width((struct ps_str){columns[i].name, strlen(columns[i].name)});
 }
 
-int ps_table_room(int taken)
+void ps_table_done(struct ps_table *t)
 {
-    int room = terminal_columns() - NUMBERS_WIDTH - taken;
-    return room < ROOM_MIN ? ROOM_MIN : room > ROOM_MAX ? ROOM_MAX : room;
+    ps_buf_done(&t->cells);
 }
 
-/* Shortened in the middle, by characters: the ends of a path tell most. */
-void ps_table_path(struct ps_str path, int room)
+/* A NUL ends a cell; one inside a text would be shown as \u0000, and data has none. */
+void ps_table_cell(struct ps_table *t, struct ps_str text, bool loud)
 {
-    int characters = 0;
-    for (size_t i = 0; i < path.len; i++)
-        characters += ((unsigned char)path.ptr[i] & 0xc0) != 0x80;
-    if (characters <= room) {
-        printf("%.*s%*s", (int)path.len, path.ptr, room - characters, "");
-        return;
+    PS_ASSERT(t->at < t->count);
+    const char mark = loud ? LOUD : QUIET;
+    size_t len = text.len < CELL_BYTES_MAX ? text.len : CELL_BYTES_MAX;
+    const char *nul = len == 0 ? NULL : memchr(text.ptr, '\0', len);
+    text.len = nul == NULL ? len : (size_t)(nul - text.ptr);
+    int width = ps_term_width(text);
+    t->says[t->at] = t->says[t->at] || !ps_str_equal(text, PS_STR("-"));
+    if (width > t->widths[t->at])
+        t->widths[t->at] = width;
+    t->at++;
+    ps_buf_append(&t->cells, &mark, 1);
+    ps_buf_append(&t->cells, text.ptr, text.len);
+    ps_buf_append(&t->cells, "", 1);
+}
+
+void ps_table_text(struct ps_table *t, const char *text)
+{
+    ps_table_cell(t, (struct ps_str){text, strlen(text)}, false);
+}
+
+void ps_table_end_row(struct ps_table *t)
+{
+    PS_ASSERT(t->at == t->count);
+    t->at = 0;
+    t->rows++;
+}
+
+/* --- what fits --- */
+
+static int sum_widths(const struct ps_table *t, const int *widths)
+{
+    int sum = 0;
+    for (size_t i = 0; i < t->count; i++)
+        sum += widths[i] > 0 ? widths[i] + GAP : 0;
+    return sum - GAP;
+}
+
+/* Takes up to `excess` columns from the elastic ones, the widest first. */
+static void shrink(const struct ps_table *t, int *widths, int excess, bool below_least)
+{
+    while (excess > 0) {
+        size_t widest = t->count;
+        for (size_t i = 0; i < t->count; i++) {
+            int least = below_least ? 1 : t->columns[i].least;
+            if (t->columns[i].least > 0 && widths[i] > least &&
+                (widest == t->count || widths[i] > widths[widest]))
+                widest = i;
+        }
+        if (widest == t->count)
+            return;
+        widths[widest]--;
+        excess--;
     }
-    int head = room / 2, tail = room - head - 1, at = 0;
-    for (size_t i = 0; i < path.len; i++) {
-        bool starts = ((unsigned char)path.ptr[i] & 0xc0) != 0x80;
-        at += starts;
-        if (at == head + 1 && starts)
-            fputs("…", stdout);
-        if (at <= head || at > characters - tail)
-            putchar(path.ptr[i]);
+}
+
+/* `silent`: one that says nothing, of those that may go. */
+static bool drop_one(const struct ps_table *t, int *widths, bool silent)
+{
+    size_t worst = t->count;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->columns[i].drop > 0 && widths[i] > 0 && !(silent && t->says[i]) &&
+            (worst == t->count || t->columns[i].drop > t->columns[worst].drop))
+            worst = i;
+    if (worst == t->count)
+        return false;
+    widths[worst] = 0;
+    return true;
+}
+
+static void choose_widths(const struct ps_table *t, int width, int *ret)
+{
+    int least[PS_TABLE_COLUMNS_MAX];
+    memcpy(ret, t->widths, sizeof t->widths);
+    while (t->rows > 0 && sum_widths(t, ret) > width && drop_one(t, ret, true))
+        continue;
+    memcpy(least, ret, sizeof least);
+    shrink(t, least, sum_widths(t, least), false);
+    while (sum_widths(t, least) > width && drop_one(t, least, false))
+        continue;
+    for (size_t i = 0; i < t->count; i++)
+        ret[i] = least[i] == 0 ? 0 : ret[i];
+    shrink(t, ret, sum_widths(t, ret) - width, false);
+    shrink(t, ret, sum_widths(t, ret) - width, true);
+}
+
+/* --- printing --- */
+
+static void put_cell(struct ps_buf *line, const struct ps_column *c, struct ps_str text, int width,
+                     bool last)
+{
+    struct ps_buf shown;
+    ps_buf_init(&shown, PS_OUTPUT_MAX);
+    int taken = ps_term_fit(&shown, text, width);
+    if (c->right)
+        ps_buf_format(line, "%*s", width - taken, "");
+    ps_buf_append(line, shown.ptr, shown.len);
+    if (!c->right && !last)
+        ps_buf_format(line, "%*s", width - taken, "");
+    if (shown.failed != 0)
+        line->failed = shown.failed;
+    ps_buf_done(&shown);
+}
+
+/* A row from its first cell on; returns where the next begins. `heading`: the names instead. */
+static const char *put_row(const struct ps_table *t, struct ps_buf *line, const int *widths,
+                           const char *at, bool heading, bool color)
+{
+    bool first = true;
+    for (size_t i = 0; i < t->count; i++) {
+        const char *text = heading ? t->columns[i].name : at + 1;
+        struct ps_str cell = {text, strlen(text)};
+        bool loud = !heading && color && *at == LOUD;
+        if (widths[i] > 0) {
+            if (!first)
+                ps_buf_format(line, "%*s", GAP, "");
+            if (loud)
+                ps_buf_text(line, "\033[31m");
+            put_cell(line, &t->columns[i], cell, widths[i], i + 1 == t->count);
+            if (loud)
+                ps_buf_text(line, "\033[0m");
+            first = false;
+        }
+        at = heading ? at : text + cell.len + 1;
     }
+    return at;
 }
 
-void ps_table_head(const char *first, int room)
+int ps_table_print(const struct ps_table *t, FILE *out, int width, bool color)
 {
-    printf("%s%-*s %10s %8s %6s %9s %9s %9s %9s %8s%s\n", ps_cli_color() ? "\033[1m" : "", room,
-           first, "requests", "errors", "err %", "avg", "p50", "p95", "p99", "clients",
-           ps_cli_color() ? "\033[0m" : "");
+    int widths[PS_TABLE_COLUMNS_MAX];
+    struct ps_buf line;
+    const char *at = t->cells.ptr;
+    if (t->cells.failed != 0)
+        return t->cells.failed;
+    choose_widths(t, width, widths);
+    ps_buf_init(&line, PS_OUTPUT_MAX);
+    put_row(t, &line, widths, at, true, color);
+    fprintf(out, "%s%.*s%s\n", color ? "\033[1m" : "", (int)line.len, line.ptr,
+            color ? "\033[0m" : "");
+    for (size_t i = 0; i < t->rows && line.failed == 0; i++) {
+        ps_buf_clear(&line);
+        at = put_row(t, &line, widths, at, false, color);
+        fprintf(out, "%.*s\n", (int)line.len, line.ptr);
+    }
+    int failed = line.failed;
+    ps_buf_done(&line);
+    return failed;
 }
 
-void ps_table_numbers(const struct ps_ranked *p)
+/* --- the numbers of a path --- */
+
+void ps_table_numbers(struct ps_table *t, const struct ps_ranked *p)
 {
-    char requests[32], errors[32], avg[32], p50[32], p95[32], p99[32], clients[34];
-    bool has = p->count_us > 0;
-    bool loud = ps_cli_color() && p->errors > 0;
-    ps_cli_count(clients + !p->clients_exact, p->clients);
-    if (!p->clients_exact)
-        clients[0] = '~';
-    printf(" %10s %s%8s %6.1f%s %9s %9s %9s %9s %8s\n", ps_cli_count(requests, p->requests),
-           loud ? "\033[31m" : "", ps_cli_count(errors, p->errors),
-           p->requests > 0 ? 100.0 * (double)p->errors / (double)p->requests : 0.0,
-           loud ? "\033[0m" : "", ps_cli_time(avg, has, has ? p->sum_us / p->count_us : 0),
-           ps_cli_time(p50, has, p->p50_us), ps_cli_time(p95, has, p->p95_us),
-           ps_cli_time(p99, has, p->p99_us), clients);
+    char requests[32], errors[32], share[32], clients[34];
+    bool has = p->count_us > 0, loud = p->errors > 0;
+    const uint64_t times[] = {has ? p->sum_us / p->count_us : 0, p->p50_us, p->p95_us, p->p99_us};
+    ps_table_text(t, ps_cli_count(requests, p->requests));
+    ps_cli_count(errors, p->errors);
+    ps_table_cell(t, (struct ps_str){errors, strlen(errors)}, loud);
+    snprintf(share, sizeof share, "%.1f",
+             p->requests > 0 ? 100.0 * (double)p->errors / (double)p->requests : 0.0);
+    ps_table_cell(t, (struct ps_str){share, strlen(share)}, loud);
+    for (size_t i = 0; i < PS_COUNT_OF(times); i++) {
+        char time[32];
+        ps_table_text(t, ps_cli_time(time, has, times[i]));
+    }
+    clients[0] = '~';
+    ps_cli_count(clients + 1, p->clients);
+    ps_table_text(t, clients + p->clients_exact);
 }

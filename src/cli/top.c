@@ -4,14 +4,21 @@
  */
 #include "cli/cli.h"
 
-#include "base/time.h"
+#include "backend/registry.h"
+#include "base/check.h"
 #include "cli/table.h"
+#include "cli/term.h"
+#include "cli/window.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { TOP_DEFAULT = 20, HOURS_DEFAULT = 24, HOURS_MAX = 24 * 366, BAR = 20 };
+enum { TOP_DEFAULT = 20, PATH_LEAST = 16, BAR = 20 };
+
+static const struct ps_column top_columns[] = {{"path", false, 0, PATH_LEAST}, PS_TABLE_NUMBERS};
+static const struct ps_column show_columns[] = {
+    {"hour", false, 0, 0}, {"", false, 6, 0}, PS_TABLE_NUMBERS};
 
 static void write_ranked(struct ps_json *w, const struct ps_ranked *p)
 {
@@ -35,95 +42,93 @@ static void write_ranked(struct ps_json *w, const struct ps_ranked *p)
     ps_json_bool(w, p->clients_exact);
 }
 
-/* --- top --- */
-
-struct top {
-    bool json;
-    int room;
-    struct ps_json w;
-};
-
-static int take_path(void *ctx, const struct ps_ranked *p)
-{
-    struct top *t = ctx;
-    if (t->json) {
-        ps_json_open(&t->w, '{');
-        ps_json_key(&t->w, "path");
-        ps_json_str(&t->w, p->path);
-        write_ranked(&t->w, p);
-        ps_json_close(&t->w, '}');
-        return 0;
-    }
-    ps_table_path(p->path, t->room);
-    ps_table_numbers(p);
-    return 0;
-}
-
-struct range {
-    int32_t from, to;
-    char from_text[PS_HOUR_LEN + 1], to_text[PS_HOUR_LEN + 1];
-};
-
-/* --hours N back from the newest hour that has data. */
-static int find_range(struct ps_cli *c, struct ps_store *store, int64_t hours, struct range *ret,
-                      struct ps_err *e)
-{
-    int r = ps_ranking_newest_hour(store, &ret->to, e);
-    (void)c;
-    if (r < 0)
-        return r;
-    ret->from = (int32_t)(ret->to - hours + 1);
-    if (ret->from < 0)
-        ret->from = 0;
-    ps_time_format_hour(ret->from_text, ret->from);
-    ps_time_format_hour(ret->to_text, ret->to);
-    return 0;
-}
-
-static void open_json(struct ps_json *w, struct ps_buf *out, const struct range *range)
+static void open_json(struct ps_json *w, struct ps_buf *out, const struct ps_window *window)
 {
     ps_buf_init(out, PS_OUTPUT_MAX);
     ps_json_init(w, out);
     ps_json_open(w, '{');
     ps_json_key(w, "from");
-    ps_json_text(w, range->from_text);
+    ps_json_text(w, window->from_text);
     ps_json_key(w, "to");
-    ps_json_text(w, range->to_text);
+    ps_json_text(w, window->to_text);
 }
 
-static int run_top(struct ps_cli *c, struct ps_store *store, int64_t limit, int64_t hours,
-                   struct ps_err *e)
+static int print_json(struct ps_buf *out, int r, struct ps_err *e)
 {
-    struct range range;
+    if (r < 0) {
+        ps_buf_done(out);
+        return r;
+    }
+    return ps_cli_print(out) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "standard output failed");
+}
+
+static int print_table(struct ps_table *t, int r, struct ps_err *e)
+{
+    if (r == 0)
+        r = ps_table_print(t, stdout, ps_term_columns(STDOUT_FILENO), ps_cli_color());
+    if (r < 0 && r == t->cells.failed)
+        ps_fail(e, r, "this is too much for a table; --json has no such limit");
+    ps_table_done(t);
+    return r;
+}
+
+/* --- top --- */
+
+static int put_path(void *ctx, const struct ps_ranked *p)
+{
+    struct ps_json *w = ctx;
+    ps_json_open(w, '{');
+    ps_json_key(w, "path");
+    ps_json_str(w, p->path);
+    write_ranked(w, p);
+    ps_json_close(w, '}');
+    return 0;
+}
+
+static int top_json(struct ps_store *store, const struct ps_window *window, size_t limit,
+                    struct ps_err *e)
+{
     struct ps_buf out;
+    struct ps_json w;
     size_t paths = 0;
-    struct top t = {.json = c->config.json, .room = ps_table_room(0)};
-    int r = find_range(c, store, hours, &range, e);
-    if (r < 0)
-        return r;
-    if (t.json) {
-        open_json(&t.w, &out, &range);
-        ps_json_key(&t.w, "paths");
-        ps_json_open(&t.w, '[');
-    } else {
-        printf("%s to %s, UTC\n\n", range.from_text, range.to_text);
-        ps_table_head("path", t.room);
-    }
-    struct ps_ranking_query q = {range.from, range.to, (size_t)limit};
-    r = ps_ranking(store, &q, take_path, &t, &paths, e);
-    if (!t.json) {
-        char n[32];
-        if (r == 0 && paths > (size_t)limit)
-            printf("… and %s more paths; --limit shows more\n",
-                   ps_cli_count(n, paths - (size_t)limit));
-        return r;
-    }
-    ps_json_close(&t.w, ']');
-    ps_json_key(&t.w, "totalPaths");
-    ps_json_uint(&t.w, paths);
-    ps_json_close(&t.w, '}');
-    if (r == 0 && ps_cli_print(&out) != PS_EXIT_OK)
-        return ps_fail(e, PS_EIO, "cannot print");
+    struct ps_ranking_query q = {window->from, window->to, limit};
+    open_json(&w, &out, window);
+    ps_json_key(&w, "paths");
+    ps_json_open(&w, '[');
+    int r = ps_ranking(store, &q, put_path, &w, &paths, e);
+    ps_json_close(&w, ']');
+    ps_json_key(&w, "totalPaths");
+    ps_json_uint(&w, paths);
+    ps_json_close(&w, '}');
+    return print_json(&out, r, e);
+}
+
+static int add_path(void *ctx, const struct ps_ranked *p)
+{
+    struct ps_table *t = ctx;
+    ps_table_cell(t, p->path, false);
+    ps_table_numbers(t, p);
+    ps_table_end_row(t);
+    return 0;
+}
+
+static int top_table(struct ps_store *store, const struct ps_window *window, size_t limit,
+                     struct ps_err *e)
+{
+    struct ps_table t;
+    char more[PS_CLI_MANY_MAX];
+    size_t paths = 0;
+    struct ps_ranking_query q = {window->from, window->to, limit};
+    ps_table_init(&t, top_columns, PS_COUNT_OF(top_columns));
+    int r = ps_ranking(store, &q, add_path, &t, &paths, e);
+    if (r == 0 && paths == 0)
+        r = ps_window_empty(window, store, PS_STR_NONE, e);
+    if (r == 0)
+        printf("%s to %s, UTC\n\n", window->from_text, window->to_text);
+    r = print_table(&t, r, e);
+    if (r == 0 && paths > limit)
+        printf("… and %s; --limit shows more\n",
+               ps_cli_many(more, paths - limit, "more path", NULL));
     return r;
 }
 
@@ -132,16 +137,20 @@ int ps_cmd_top(struct ps_cli *c)
     struct ps_err e = {0};
     struct ps_datadir dir;
     struct ps_store *store = NULL;
-    int64_t limit = TOP_DEFAULT, hours = HOURS_DEFAULT;
+    struct ps_window window;
+    int64_t limit = TOP_DEFAULT;
     int r = ps_cli_number(c, "--limit", 1, PS_RANKING_MAX, &limit, &e);
     if (r >= 0)
-        r = ps_cli_number(c, "--hours", 1, HOURS_MAX, &hours, &e);
+        r = ps_window_options(c, true, ps_clock_now_ms(ps_clock_system()), &window, &e);
     if (r >= 0)
         r = ps_cli_words(c, 0, 0, &e);
     if (r == 0)
         r = ps_cli_open_store(c, &dir, &store, &e);
     if (r == 0)
-        r = run_top(c, store, limit, hours, &e);
+        r = ps_window_place(&window, store, &e);
+    if (r == 0)
+        r = c->config.json ? top_json(store, &window, (size_t)limit, &e)
+                           : top_table(store, &window, (size_t)limit, &e);
     ps_store_close(store);
     return r < 0 ? ps_cli_fail(&e) : PS_EXIT_OK;
 }
@@ -151,9 +160,11 @@ int ps_cmd_top(struct ps_cli *c)
 struct show {
     struct ps_store *store;
     struct ps_str path;
-    bool json;
-    uint64_t most;
-    struct ps_json w;
+    struct ps_window window;
+    struct ps_ranked all;
+    uint64_t most; /* requests of the busiest hour */
+    struct ps_json *w;
+    struct ps_table *table; /* one of the two */
     struct ps_err *e;
 };
 
@@ -165,6 +176,16 @@ static int find_most(void *ctx, const struct ps_stat_row *row)
     return 0;
 }
 
+static void add_bar(struct show *s, uint64_t requests)
+{
+    static const char block[] = "▇";
+    char bar[BAR * sizeof block] = "";
+    int cells = (int)((requests * BAR + s->most - 1) / s->most);
+    for (int i = 0; i < cells; i++)
+        memcpy(bar + (size_t)i * (sizeof block - 1), block, sizeof block);
+    ps_table_text(s->table, bar);
+}
+
 static int show_hour(void *ctx, const struct ps_stat_row *row)
 {
     struct show *s = ctx;
@@ -174,81 +195,85 @@ static int show_hour(void *ctx, const struct ps_stat_row *row)
     if (r < 0)
         return r;
     ps_time_format_hour(hour, row->hour);
-    if (s->json) {
-        ps_json_open(&s->w, '{');
-        ps_json_key(&s->w, "hour");
-        ps_json_text(&s->w, hour);
-        write_ranked(&s->w, &p);
-        ps_json_close(&s->w, '}');
+    if (s->w != NULL) {
+        ps_json_open(s->w, '{');
+        ps_json_key(s->w, "hour");
+        ps_json_text(s->w, hour);
+        write_ranked(s->w, &p);
+        ps_json_close(s->w, '}');
         return 0;
     }
-    int cells = (int)((p.requests * BAR + s->most - 1) / s->most);
-    printf("%s ", hour);
-    for (int i = 0; i < BAR; i++)
-        fputs(i < cells ? "▇" : " ", stdout);
-    ps_table_numbers(&p);
+    ps_table_text(s->table, hour);
+    add_bar(s, p.requests);
+    ps_table_numbers(s->table, &p);
+    ps_table_end_row(s->table);
     return 0;
 }
 
-static int run_show(struct show *s, const struct range *range, struct ps_err *e)
+static int show_table(struct show *s, struct ps_stats_query *q)
+{
+    struct ps_table t;
+    s->table = &t;
+    ps_table_init(&t, show_columns, PS_COUNT_OF(show_columns));
+    int r = ps_store_stats(s->store, q, show_hour, s, s->e);
+    ps_table_text(&t, "all of them");
+    ps_table_text(&t, "");
+    ps_table_numbers(&t, &s->all);
+    ps_table_end_row(&t);
+    if (r == 0) {
+        ps_cli_put(s->path);
+        printf(", %s to %s, UTC\n\n", s->window.from_text, s->window.to_text);
+    }
+    return print_table(&t, r, s->e);
+}
+
+static int show_json(struct show *s, struct ps_stats_query *q)
 {
     struct ps_buf out;
-    struct ps_ranked all;
-    struct ps_stats_query q = {range->from, range->to, s->path, true};
-    int r = ps_ranking_path(s->store, range->from, range->to, s->path, &all, e);
+    struct ps_json w;
+    s->w = &w;
+    open_json(&w, &out, &s->window);
+    ps_json_key(&w, "path");
+    ps_json_str(&w, s->path);
+    ps_json_key(&w, "hours");
+    ps_json_open(&w, '[');
+    int r = ps_store_stats(s->store, q, show_hour, s, s->e);
+    ps_json_close(&w, ']');
+    ps_json_key(&w, "total");
+    ps_json_open(&w, '{');
+    write_ranked(&w, &s->all);
+    ps_json_close(&w, '}');
+    ps_json_close(&w, '}');
+    return print_json(&out, r, s->e);
+}
+
+static int run_show(struct show *s, bool json)
+{
+    struct ps_stats_query q = {s->window.from, s->window.to, s->path, true};
+    int r = ps_ranking_path(s->store, q.from_hour, q.to_hour, s->path, &s->all, s->e);
+    if (r == PS_ENOENT)
+        return ps_window_empty(&s->window, s->store, s->path, s->e);
     if (r == 0)
-        r = ps_store_stats(s->store, &q, find_most, s, e);
-    if (r < 0)
-        return r;
-    if (!s->json) {
-        printf("%.*s, %s to %s, UTC\n\n", (int)s->path.len, s->path.ptr, range->from_text,
-               range->to_text);
-        ps_table_head("hour", PS_HOUR_LEN + 1 + BAR);
-        r = ps_store_stats(s->store, &q, show_hour, s, e);
-        if (r == 0) {
-            printf("%-*s", PS_HOUR_LEN + 1 + BAR, "all of them");
-            ps_table_numbers(&all);
-        }
-        return r;
-    }
-    open_json(&s->w, &out, range);
-    ps_json_key(&s->w, "path");
-    ps_json_str(&s->w, s->path);
-    ps_json_key(&s->w, "hours");
-    ps_json_open(&s->w, '[');
-    r = ps_store_stats(s->store, &q, show_hour, s, e);
-    ps_json_close(&s->w, ']');
-    ps_json_key(&s->w, "total");
-    ps_json_open(&s->w, '{');
-    write_ranked(&s->w, &all);
-    ps_json_close(&s->w, '}');
-    ps_json_close(&s->w, '}');
-    if (r == 0 && ps_cli_print(&out) != PS_EXIT_OK)
-        return ps_fail(e, PS_EIO, "cannot print");
-    return r;
+        r = ps_store_stats(s->store, &q, find_most, s, s->e);
+    return r < 0 ? r : json ? show_json(s, &q) : show_table(s, &q);
 }
 
 int ps_cmd_show(struct ps_cli *c)
 {
     struct ps_err e = {0};
     struct ps_datadir dir;
-    struct ps_store *store = NULL;
-    struct range range;
-    int64_t hours = HOURS_DEFAULT;
-    int r = ps_cli_number(c, "--hours", 1, HOURS_MAX, &hours, &e);
+    struct show s = {.e = &e};
+    int r = ps_window_options(c, true, ps_clock_now_ms(ps_clock_system()), &s.window, &e);
     if (r >= 0)
         r = ps_cli_words(c, 1, 1, &e);
     if (r == 0)
-        r = ps_cli_open_store(c, &dir, &store, &e);
+        r = ps_cli_open_store(c, &dir, &s.store, &e);
     if (r == 0)
-        r = find_range(c, store, hours, &range, &e);
+        r = ps_window_place(&s.window, s.store, &e);
     if (r == 0) {
-        struct show s = {.store = store,
-                         .path = {c->argv[0], strlen(c->argv[0])},
-                         .json = c->config.json,
-                         .e = &e};
-        r = run_show(&s, &range, &e);
+        s.path = (struct ps_str){c->argv[0], strlen(c->argv[0])};
+        r = run_show(&s, c->config.json);
     }
-    ps_store_close(store);
+    ps_store_close(s.store);
     return r < 0 ? ps_cli_fail(&e) : PS_EXIT_OK;
 }

@@ -35,10 +35,13 @@ static void show_mismatch(void *ctx, const struct ps_mismatch *m)
            ps_cli_many(stored, m->requests_stored, "request", NULL), m->requests_computed);
 }
 
-static void show_days(void *ctx, size_t done, size_t total)
+/* A single day has no share to tell, but its events are counted. */
+static void show_days(void *ctx, size_t done, const struct ps_verified *so_far)
 {
     struct auditing *a = ctx;
-    ps_progress_show(&a->progress, done, total, NULL);
+    char events[PS_CLI_MANY_MAX];
+    ps_progress_show(&a->progress, done, so_far->days > 1 ? so_far->days : 0,
+                     ps_cli_many(events, so_far->events, "event", NULL));
 }
 
 static int print_verified(const struct ps_cli *c, const struct ps_verified *v)
@@ -150,11 +153,22 @@ static int list_letters(struct ps_cli *c, const struct ps_datadir *dir, struct p
     ps_json_close(&list.w, ']');
     ps_queue_close(queue);
     if (r == 0 && c->config.json)
-        return ps_cli_print(&list.out) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+        return ps_cli_print(&list.out) == PS_EXIT_OK ? 0
+                                                     : ps_fail(e, PS_EIO, "standard output failed");
     ps_buf_done(&list.out);
     if (r == 0 && list.count == 0)
         printf("there are no dead letters\n");
     return r;
+}
+
+static void print_replayed(const struct ps_cli *c, uint64_t count)
+{
+    char letters[PS_CLI_MANY_MAX];
+    if (c->config.json)
+        printf("{\"replayed\":%" PRIu64 "}\n", count);
+    else
+        printf("%s replayed; `dead-letters list` shows what came back\n",
+               ps_cli_many(letters, count, "letter", NULL));
 }
 
 static int replay_here(struct ps_cli *c, struct ps_err *e)
@@ -168,30 +182,17 @@ static int replay_here(struct ps_cli *c, struct ps_err *e)
     int closed = ps_engine_close(engine, r < 0 ? NULL : e);
     if (r < 0 || closed < 0)
         return r < 0 ? r : closed;
-    printf(c->config.json ? "{\"replayed\":%zu}\n"
-                          : "%zu replayed; `dead-letters list` shows what came back\n",
-           count);
+    print_replayed(c, count);
     return 0;
 }
 
-static int replay_through(struct ps_cli *c, const char *host_port, struct ps_err *e)
+static int replay_through(struct ps_cli *c, const char *holder, struct ps_err *e)
 {
-    struct ps_client *client;
     struct ps_buf answer;
-    long status = 0;
-    int r = ps_client_open(&client, host_port, e);
-    if (r < 0)
-        return r;
     ps_buf_init(&answer, PS_OUTPUT_MAX);
-    r = ps_client_ask(client, "POST", "/admin/dead-letters/replay", PS_STR(""), &answer, &status,
-                      e);
-    ps_client_close(client);
-    if (r == 0 && status != 200)
-        r = ps_fail(e, PS_EIO, "the daemon on %s refuses (%ld): %.*s", host_port, status,
-                    (int)answer.len, answer.ptr);
-    (void)c;
+    int r = ps_cli_order(holder, "/admin/dead-letters/replay", PS_STR(""), &answer, e);
     if (r == 0)
-        return ps_cli_print(&answer) == PS_EXIT_OK ? 0 : ps_fail(e, PS_EIO, "cannot print");
+        print_replayed(c, ps_cli_answer(&answer, "replayed"));
     ps_buf_done(&answer);
     return r;
 }
@@ -215,7 +216,7 @@ int ps_cmd_dead_letters(struct ps_cli *c)
         else if (r >= 0)
             r = replay_here(c, &e);
     } else if (r == 0) {
-        r = ps_fail(&e, PS_EINVAL, "dead-letters %s: there are list and replay", c->argv[0]);
+        r = ps_cli_no_form(c, c->argv[0], &e);
     }
     return r < 0 ? ps_cli_fail(&e) : PS_EXIT_OK;
 }

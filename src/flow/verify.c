@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIMMED_RETRIES = 5 };
+enum { TRIMMED_RETRIES = 5, PROGRESS_EVENTS = 65536 };
 
 struct audit {
     struct ps_store *store;
@@ -26,7 +26,7 @@ struct audit {
     struct ps_err *e;
     struct ps_aggmap pending, computed, stored;
     int32_t hour; /* being collected in `computed` */
-    size_t stored_paths;
+    size_t stored_paths, days_done;
     char *packed[2]; /* PS_STAT_BYTES_MAX each */
 };
 
@@ -209,6 +209,12 @@ static int end_hour(struct audit *audit)
     return r;
 }
 
+static void tell_progress(struct audit *audit)
+{
+    if (audit->options->progress != NULL)
+        audit->options->progress(audit->options->ctx, audit->days_done, audit->ret);
+}
+
 static int take_event(void *ctx, const struct ps_event *event)
 {
     struct audit *audit = ctx;
@@ -218,7 +224,8 @@ static int take_event(void *ctx, const struct ps_event *event)
         if (r < 0)
             return r;
     }
-    audit->ret->events++;
+    if (++audit->ret->events % PROGRESS_EVENTS == 0)
+        tell_progress(audit);
     return count_event(&audit->computed, event);
 }
 
@@ -251,12 +258,12 @@ static int audit_days(struct audit *audit)
 {
     struct day_list list = {.count = 0};
     int r = ps_store_days(audit->store, list_day, &list, audit->e);
+    audit->ret->days = list.count;
     for (size_t i = 0; r == 0 && i < list.count; i++) {
-        if (audit->options->progress != NULL)
-            audit->options->progress(audit->options->ctx, i, list.count);
+        audit->days_done = i;
+        tell_progress(audit);
         r = audit_day(audit, list.days[i]);
     }
-    audit->ret->days = list.count;
     return r;
 }
 

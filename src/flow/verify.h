@@ -19,16 +19,17 @@ struct ps_mismatch {
     uint64_t requests_stored, requests_computed;
 };
 
+struct ps_verified {
+    uint64_t days, events, rows, mismatches;
+};
+
 struct ps_verify_options {
     uint32_t partition;
     size_t max_paths_per_hour;
     void (*mismatch)(void *ctx, const struct ps_mismatch *m); /* may be NULL */
-    void (*progress)(void *ctx, size_t days_done, size_t days_total);
+    /* Now and then: so_far->days are all there are, its events those read. May be NULL. */
+    void (*progress)(void *ctx, size_t days_done, const struct ps_verified *so_far);
     void *ctx;
-};
-
-struct ps_verified {
-    uint64_t days, events, rows, mismatches;
 };
 
 /* 0 also when there are mismatches: see *ret. Negative: the audit itself could not be done. */
