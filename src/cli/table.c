@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { GAP = 2, LOUD = 2, QUIET = 1, CELL_BYTES_MAX = 64 * 1024 };
+enum { GAP = 2, NARROW_GAP = 1, LOUD = 2, QUIET = 1, CELL_BYTES_MAX = 64 * 1024 };
 
 void ps_table_init(struct ps_table *t, const struct ps_column *columns, size_t count)
 {
@@ -55,12 +55,12 @@ void ps_table_end_row(struct ps_table *t)
 
 /* --- what fits --- */
 
-static int sum_widths(const struct ps_table *t, const int *widths)
+static int sum_widths(const struct ps_table *t, const int *widths, int gap)
 {
     int sum = 0;
     for (size_t i = 0; i < t->count; i++)
-        sum += widths[i] > 0 ? widths[i] + GAP : 0;
-    return sum - GAP;
+        sum += widths[i] > 0 ? widths[i] + gap : 0;
+    return sum - gap;
 }
 
 /* Takes up to `excess` columns from the elastic ones, the widest first. */
@@ -95,20 +95,25 @@ static bool drop_one(const struct ps_table *t, int *widths, bool silent)
     return true;
 }
 
-static void choose_widths(const struct ps_table *t, int width, int *ret)
+/* Returns the gap between columns. */
+static int choose_widths(const struct ps_table *t, int width, int *ret)
 {
     int least[PS_TABLE_COLUMNS_MAX];
     memcpy(ret, t->widths, sizeof t->widths);
-    while (t->rows > 0 && sum_widths(t, ret) > width && drop_one(t, ret, true))
+    while (t->rows > 0 && sum_widths(t, ret, GAP) > width && drop_one(t, ret, true))
         continue;
+    if (sum_widths(t, ret, GAP) <= width)
+        return GAP;
+    int gap = NARROW_GAP;
     memcpy(least, ret, sizeof least);
-    shrink(t, least, sum_widths(t, least), false);
-    while (sum_widths(t, least) > width && drop_one(t, least, false))
+    shrink(t, least, sum_widths(t, least, gap), false);
+    while (sum_widths(t, least, gap) > width && drop_one(t, least, false))
         continue;
     for (size_t i = 0; i < t->count; i++)
         ret[i] = least[i] == 0 ? 0 : ret[i];
-    shrink(t, ret, sum_widths(t, ret) - width, false);
-    shrink(t, ret, sum_widths(t, ret) - width, true);
+    shrink(t, ret, sum_widths(t, ret, gap) - width, false);
+    shrink(t, ret, sum_widths(t, ret, gap) - width, true);
+    return gap;
 }
 
 /* --- printing --- */
@@ -129,21 +134,26 @@ static void put_cell(struct ps_buf *line, const struct ps_column *c, struct ps_s
     ps_buf_done(&shown);
 }
 
+struct layout {
+    int widths[PS_TABLE_COLUMNS_MAX], gap;
+    bool color;
+};
+
 /* A row from its first cell on; returns where the next begins. `heading`: the names instead. */
-static const char *put_row(const struct ps_table *t, struct ps_buf *line, const int *widths,
-                           const char *at, bool heading, bool color)
+static const char *put_row(const struct ps_table *t, struct ps_buf *line, const struct layout *l,
+                           const char *at, bool heading)
 {
     bool first = true;
     for (size_t i = 0; i < t->count; i++) {
         const char *text = heading ? t->columns[i].name : at + 1;
         struct ps_str cell = {text, strlen(text)};
-        bool loud = !heading && color && *at == LOUD;
-        if (widths[i] > 0) {
+        bool loud = !heading && l->color && *at == LOUD;
+        if (l->widths[i] > 0) {
             if (!first)
-                ps_buf_format(line, "%*s", GAP, "");
+                ps_buf_format(line, "%*s", l->gap, "");
             if (loud)
                 ps_buf_text(line, "\033[31m");
-            put_cell(line, &t->columns[i], cell, widths[i], i + 1 == t->count);
+            put_cell(line, &t->columns[i], cell, l->widths[i], i + 1 == t->count);
             if (loud)
                 ps_buf_text(line, "\033[0m");
             first = false;
@@ -155,19 +165,19 @@ static const char *put_row(const struct ps_table *t, struct ps_buf *line, const 
 
 int ps_table_print(const struct ps_table *t, FILE *out, int width, bool color)
 {
-    int widths[PS_TABLE_COLUMNS_MAX];
+    struct layout l = {.color = color};
     struct ps_buf line;
     const char *at = t->cells.ptr;
     if (t->cells.failed != 0)
         return t->cells.failed;
-    choose_widths(t, width, widths);
+    l.gap = choose_widths(t, width, l.widths);
     ps_buf_init(&line, PS_OUTPUT_MAX);
-    put_row(t, &line, widths, at, true, color);
+    put_row(t, &line, &l, at, true);
     fprintf(out, "%s%.*s%s\n", color ? "\033[1m" : "", (int)line.len, line.ptr,
             color ? "\033[0m" : "");
     for (size_t i = 0; i < t->rows && line.failed == 0; i++) {
         ps_buf_clear(&line);
-        at = put_row(t, &line, widths, at, false, color);
+        at = put_row(t, &line, &l, at, false);
         fprintf(out, "%.*s\n", (int)line.len, line.ptr);
     }
     int failed = line.failed;

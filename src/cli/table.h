@@ -1,9 +1,9 @@
 /* table.h - rows in columns, as wide as the terminal and not wider.
  *
  * Rows are collected first, so that a column is as wide as what stands in it. What does not fit
- * gives way in this order: columns go in which every row says "-"; the elastic ones are cut (in the
- * middle) down to their least width; other columns go, the one with the highest `drop` first; then
- * the elastic ones are cut further.
+ * gives way in this order: columns go in which every row says "-"; the gaps become one blank; the
+ * elastic ones are cut (in the middle) down to their least width; other columns go, the one with
+ * the highest `drop` first; then the elastic ones are cut further.
  *
  *     ps_table_init(&t, columns, n); for each row: ps_table_cell × n, ps_table_end_row;
  * ps_table_print
