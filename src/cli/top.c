@@ -249,7 +249,8 @@ static int show_json(struct show *s, struct ps_stats_query *q)
 
 static int run_show(struct show *s, bool json)
 {
-    struct ps_stats_query q = {s->window.from, s->window.to, s->path, true};
+    struct ps_stats_query q = {
+        .from_hour = s->window.from, .to_hour = s->window.to, .path = s->path, .brief = true};
     int r = ps_ranking_path(s->store, q.from_hour, q.to_hour, s->path, &s->all, s->e);
     if (r == PS_ENOENT)
         return ps_window_empty(&s->window, s->store, s->path, s->e);

@@ -125,7 +125,10 @@ int ps_window_extent(struct ps_store *store, struct ps_str path, int32_t *ret_ol
 {
     struct extent x = {.any = false};
     int r = ps_store_days(store, note_day, &x, e);
-    struct ps_stats_query q = {x.first_day * 24, x.last_day * 24 + 23, path, true};
+    struct ps_stats_query q = {.from_hour = x.first_day * 24,
+                               .to_hour = x.last_day * 24 + 23,
+                               .path = path,
+                               .brief = true};
     bool days = x.any;
     x.any = false;
     if (r == 0 && days)
@@ -138,7 +141,8 @@ int ps_window_extent(struct ps_store *store, struct ps_str path, int32_t *ret_ol
     x.last = INT32_MIN;
     q.from_hour = x.last_day * 24;
     r = ps_store_stats(store, &q, note_last, &x, e);
-    q = (struct ps_stats_query){x.first, x.last_day * 24 - 1, path, true};
+    q.from_hour = x.first;
+    q.to_hour = x.last_day * 24 - 1;
     if (r == 0 && x.last == INT32_MIN)
         r = ps_store_stats(store, &q, note_last, &x, e);
     if (r < 0)

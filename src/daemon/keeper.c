@@ -20,7 +20,6 @@ enum {
     LOOK_EVERY_MS = 1000, /* whether so many batches have gone by */
     RUNS_LOOKED_AT = 100, /* for the last start of a job */
     ANSWER_MAX = 4096,
-    SNAPSHOT_SHARE = 10, /* snapshots by batches take one part in so many of the time */
 };
 
 #define NO_DAY INT32_MIN
@@ -51,9 +50,8 @@ struct ps_keeper {
     struct ps_life life;
     struct ps_jobs *jobs;
     struct ps_snapshot_pacer pacer;
-    int64_t snapshot_cost_us; /* of the last one */
-    int32_t ordered_day;      /* NO_DAY: the archive job takes every old day */
-    struct ps_err last;       /* failure of the job that ran last */
+    int32_t ordered_day; /* NO_DAY: the archive job takes every old day */
+    struct ps_err last;  /* failure of the job that ran last */
     struct ps_buf answer;
 };
 
@@ -114,8 +112,7 @@ static int run_snapshot(void *ctx, int64_t scheduled_ms, struct ps_buf *detail, 
     int r = ps_snapshot_refresh(k->life.store, c->kv, c->clock, (size_t)c->config->snapshot_paths,
                                 &version, e);
     int64_t now_us = ps_clock_monotonic_us(c->clock);
-    k->snapshot_cost_us = now_us - start_us;
-    ps_snapshot_pacer_ran(&k->pacer, c->aggregator->batches, now_us);
+    ps_snapshot_pacer_ran(&k->pacer, c->aggregator->batches, now_us, now_us - start_us);
     if (r == 0)
         ps_buf_format(detail, "{\"version\":%" PRIu64 "}", version);
     return r;

@@ -3,86 +3,92 @@
 
 #include "base/check.h"
 #include "base/time.h"
-#include "core/hash.h"
 #include "flow/aggmap.h"
+#include "flow/hour_merge.h"
 
 #include <stdlib.h>
 
 /* --- first pass: requests by path --- */
 
-static int count_row(void *ctx, const struct ps_stat_row *row)
-{
-    struct ps_aggmap *m = ctx;
-    uint64_t hash = ps_hash64(row->path.ptr, row->path.len, 0);
-    struct ps_aggmap_entry *entry = ps_aggmap_find(m, 0, row->path, hash);
-    if (entry == NULL)
-        entry = ps_aggmap_add(m, 0, row->path, hash);
-    if (entry == NULL)
-        return PS_ENOMEM;
-    entry->aggregate.requests += row->stat.requests;
-    return 0;
-}
-
-struct winners {
-    struct ps_aggmap_entry **heap; /* the least of them on top */
-    size_t count, limit;
+struct winner {
+    uint64_t requests;
+    struct ps_str path; /* its own bytes */
 };
 
-static bool is_before(const struct ps_aggmap_entry *a, const struct ps_aggmap_entry *b)
+struct winners {
+    struct winner *heap; /* the least of them on top */
+    size_t count, limit;
+    size_t paths; /* seen in all */
+};
+
+static bool is_before(const struct winner *a, const struct winner *b)
 {
-    if (a->aggregate.requests != b->aggregate.requests)
-        return a->aggregate.requests > b->aggregate.requests;
-    return ps_str_compare(ps_aggmap_path(a), ps_aggmap_path(b)) < 0;
+    if (a->requests != b->requests)
+        return a->requests > b->requests;
+    return ps_str_compare(a->path, b->path) < 0;
 }
 
 static int compare_ranks(const void *x, const void *y)
 {
-    const struct ps_aggmap_entry *const *a = x, *const *b = y;
-    return is_before(*a, *b) ? -1 : is_before(*b, *a);
+    const struct winner *a = x, *b = y;
+    return is_before(a, b) ? -1 : is_before(b, a);
 }
 
 static void sift_down(struct winners *w)
 {
+    struct winner moving = w->heap[0];
     size_t i = 0;
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= w->count)
-            return;
-        if (child + 1 < w->count && is_before(w->heap[child], w->heap[child + 1]))
+    for (size_t child; (child = 2 * i + 1) < w->count; i = child) {
+        if (child + 1 < w->count && is_before(&w->heap[child], &w->heap[child + 1]))
             child++;
-        if (!is_before(w->heap[i], w->heap[child]))
-            return;
-        struct ps_aggmap_entry *swap = w->heap[i];
+        if (!is_before(&moving, &w->heap[child]))
+            break;
         w->heap[i] = w->heap[child];
-        w->heap[child] = swap;
-        i = child;
     }
+    w->heap[i] = moving;
 }
 
 static void sift_up(struct winners *w)
 {
-    for (size_t i = w->count - 1; i > 0;) {
-        size_t parent = (i - 1) / 2;
-        if (!is_before(w->heap[parent], w->heap[i]))
-            return;
-        struct ps_aggmap_entry *swap = w->heap[i];
+    size_t i = w->count - 1;
+    struct winner moving = w->heap[i];
+    for (size_t parent; i > 0; i = parent) {
+        parent = (i - 1) / 2;
+        if (!is_before(&w->heap[parent], &moving))
+            break;
         w->heap[i] = w->heap[parent];
-        w->heap[parent] = swap;
-        i = parent;
     }
+    w->heap[i] = moving;
 }
 
-static int offer(void *ctx, struct ps_aggmap_entry *entry)
+static int offer(void *ctx, struct ps_str path, uint64_t requests)
 {
     struct winners *w = ctx;
+    struct winner one = {requests, path};
+    w->paths++;
+    if (w->count == w->limit && !is_before(&one, &w->heap[0]))
+        return 0;
+    char *bytes = malloc(path.len + 1);
+    if (bytes == NULL)
+        return PS_ENOMEM;
+    ps_copy(bytes, path.ptr, path.len);
+    one.path.ptr = bytes;
     if (w->count < w->limit) {
-        w->heap[w->count++] = entry;
+        w->heap[w->count++] = one;
         sift_up(w);
-    } else if (is_before(entry, w->heap[0])) {
-        w->heap[0] = entry;
+    } else {
+        free((char *)(uintptr_t)w->heap[0].path.ptr);
+        w->heap[0] = one;
         sift_down(w);
     }
     return 0;
+}
+
+static void forget_winners(struct winners *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        free((char *)(uintptr_t)w->heap[i].path.ptr);
+    free(w->heap);
 }
 
 /* --- second pass: the summaries of one path --- */
@@ -143,48 +149,41 @@ int ps_ranking_path(struct ps_store *store, int32_t from_hour, int32_t to_hour, 
     return r;
 }
 
-static int rank(struct ps_store *store, const struct ps_ranking_query *query,
-                const struct ps_aggmap *m, ps_ranked_fn *fn, void *ctx, struct ps_err *e)
+static int rank(struct ps_store *store, const struct ps_ranking_query *query, struct winners *w,
+                ps_ranked_fn *fn, void *ctx, struct ps_err *e)
 {
-    struct winners w = {.limit = query->limit};
-    w.heap = calloc(query->limit, sizeof *w.heap);
-    if (w.heap == NULL)
-        return ps_fail(e, PS_ENOMEM, "no memory for %zu paths", query->limit);
-    ps_aggmap_each(m, offer, &w);
-    qsort(w.heap, w.count, sizeof *w.heap, compare_ranks);
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < w.count; i++) {
+    int r = ps_hour_merge(store, query->from_hour, query->to_hour, offer, w, e);
+    if (r == PS_ENOMEM)
+        ps_fail(e, r, "no memory to rank paths");
+    if (r == 0)
+        qsort(w->heap, w->count, sizeof *w->heap, compare_ranks);
+    for (size_t i = 0; r == 0 && i < w->count; i++) {
         struct ps_ranked ranked;
-        r = ps_ranking_path(store, query->from_hour, query->to_hour, ps_aggmap_path(w.heap[i]),
-                            &ranked, e);
+        r = ps_ranking_path(store, query->from_hour, query->to_hour, w->heap[i].path, &ranked, e);
         if (r == 0)
             r = fn(ctx, &ranked);
     }
-    free(w.heap);
     return r;
 }
 
 int ps_ranking(struct ps_store *store, const struct ps_ranking_query *query, ps_ranked_fn *fn,
                void *ctx, size_t *ret_paths, struct ps_err *e)
 {
-    struct ps_stats_query all = {
-        .from_hour = query->from_hour, .to_hour = query->to_hour, .brief = true};
-    struct ps_aggmap m;
+    struct winners w = {.limit = query->limit};
     PS_ASSERT(query->limit >= 1 && query->limit <= PS_RANKING_MAX);
-    ps_aggmap_init(&m);
+    w.heap = calloc(query->limit, sizeof *w.heap);
+    if (w.heap == NULL)
+        return ps_fail(e, PS_ENOMEM, "no memory for %zu paths", query->limit);
     int r = ps_store_freeze(store, true, e);
-    if (r < 0)
-        return r;
-    r = ps_store_stats(store, &all, count_row, &m, e);
-    if (r == PS_ENOMEM)
-        ps_fail(e, r, "no memory to rank paths");
+    if (r == 0) {
+        r = rank(store, query, &w, fn, ctx, e);
+        int thaw = ps_store_freeze(store, false, e);
+        r = r < 0 ? r : thaw;
+    }
     if (r == 0 && ret_paths != NULL)
-        *ret_paths = m.count;
-    if (r == 0)
-        r = rank(store, query, &m, fn, ctx, e);
-    int thaw = ps_store_freeze(store, false, e);
-    ps_aggmap_done(&m);
-    return r < 0 ? r : thaw;
+        *ret_paths = w.paths;
+    forget_winners(&w);
+    return r;
 }
 
 /* --- where the newest hours are --- */

@@ -1,7 +1,8 @@
 /* ranking.h - the busiest paths of a stretch of hours, merged (never averaged) over them.
  *
- * Two passes: requests by path from the rows' counts, then the summaries of the winners alone, so
- * the cost of the second does not grow with the number of paths.
+ * Two passes: requests path by path from the rows' counts (hour_merge.h), of which only the winners
+ * are kept; then the summaries of the winners alone. Memory does not grow with the number of paths,
+ * nor does the cost of the second pass.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,7 +29,7 @@ struct ps_ranking_query {
 typedef int ps_ranked_fn(void *ctx, const struct ps_ranked *path);
 
 /* By requests, the most first; then by path bytes. *ret_paths (may be NULL): how many there are in
- * all. */
+ * all. PS_EFULL: too many hours. */
 int ps_ranking(struct ps_store *store, const struct ps_ranking_query *query, ps_ranked_fn *fn,
                void *ctx, size_t *ret_paths, struct ps_err *e);
 

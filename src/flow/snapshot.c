@@ -333,11 +333,14 @@ bool ps_snapshot_pacer_due(const struct ps_snapshot_pacer *p, uint64_t batches, 
 {
     if (batches - p->batches < p->every)
         return false;
-    return p->ran_us == INT64_MIN || now_us - p->ran_us >= PS_SNAPSHOT_PAUSE_US;
+    return p->ran_us == INT64_MIN || now_us - p->ran_us >= p->pause_us;
 }
 
-void ps_snapshot_pacer_ran(struct ps_snapshot_pacer *p, uint64_t batches, int64_t now_us)
+void ps_snapshot_pacer_ran(struct ps_snapshot_pacer *p, uint64_t batches, int64_t now_us,
+                           int64_t cost_us)
 {
+    int64_t idle_us = cost_us * (PS_SNAPSHOT_SHARE - 1);
     p->batches = batches;
     p->ran_us = now_us;
+    p->pause_us = idle_us > PS_SNAPSHOT_PAUSE_US ? idle_us : PS_SNAPSHOT_PAUSE_US;
 }

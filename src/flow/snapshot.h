@@ -42,6 +42,7 @@
 #define PS_SNAPSHOT_PAUSE_US INT64_C(1000000) /* between two that batches ask for */
 
 enum {
+    PS_SNAPSHOT_SHARE = 10,
     PS_SNAPSHOT_HOURS = 24,
     PS_SNAPSHOT_RECENT_KEPT = 100,
     PS_SNAPSHOT_BYTES_MAX = 16 * 1024 * 1024, /* of one document */
@@ -89,16 +90,19 @@ void ps_snapshot_cut(struct ps_buf *document, size_t limit);
 
 /* --- when batches ask for one --- */
 
+/* They take at most one part in PS_SNAPSHOT_SHARE of the time, and pause PS_SNAPSHOT_PAUSE_US. */
 struct ps_snapshot_pacer {
     uint64_t every;   /* batches */
     uint64_t batches; /* counted when it last ran */
-    int64_t ran_us;   /* INT64_MIN: never */
+    int64_t ran_us;   /* when it ended; INT64_MIN: never */
+    int64_t pause_us; /* from then on */
 };
 
 void ps_snapshot_pacer_init(struct ps_snapshot_pacer *p, uint64_t every_batches);
-/* `batches` so far and the monotonic time: is one due? At most one a PS_SNAPSHOT_PAUSE_US. */
+/* `batches` so far and the monotonic time: is one due? */
 bool ps_snapshot_pacer_due(const struct ps_snapshot_pacer *p, uint64_t batches, int64_t now_us);
-/* One was made or tried, for whatever reason. */
-void ps_snapshot_pacer_ran(struct ps_snapshot_pacer *p, uint64_t batches, int64_t now_us);
+/* One was made or tried, for whatever reason, in `cost_us`. */
+void ps_snapshot_pacer_ran(struct ps_snapshot_pacer *p, uint64_t batches, int64_t now_us,
+                           int64_t cost_us);
 
 #endif

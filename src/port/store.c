@@ -79,6 +79,7 @@ int ps_store_redo(struct ps_store *s, uint32_t partition, ps_redo_fn *fn, void *
 int ps_store_stats(struct ps_store *s, const struct ps_stats_query *q, ps_stat_fn *fn, void *ctx,
                    struct ps_err *e)
 {
+    PS_ASSERT(q->after.ptr == NULL || (q->path.ptr == NULL && q->from_hour == q->to_hour));
     return s->ops->stats(s, q, fn, ctx, e);
 }
 

@@ -91,7 +91,8 @@ struct ps_redo {
 struct ps_stats_query {
     int32_t from_hour, to_hour; /* both inclusive */
     struct ps_str path;         /* absent: every path */
-    bool brief;                 /* counts alone are wanted: packed summaries may be absent */
+    bool brief;                 /* requests alone are wanted: the rest may be absent */
+    struct ps_str after;        /* only paths behind this one; of a single hour, without `path` */
 };
 
 enum ps_day_state {

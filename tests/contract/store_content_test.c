@@ -112,43 +112,55 @@ static void test_stats_by_range_and_path(void **state)
     EXPECT_TEXT("", ps_store_stats(w->store, &q, dump_key, &got, &test_err));
 }
 
-static int dump_counts(void *to, const struct ps_stat_row *row)
+static int dump_requests(void *to, const struct ps_stat_row *row)
 {
-    const struct ps_stat *st = &row->stat;
-    dump_key(to, row);
-    ps_buf_format(to, "%llu %llu %llu %llu %llu %llu %llu %llu", (unsigned long long)st->requests,
-                  (unsigned long long)st->errors, (unsigned long long)st->count_us,
-                  (unsigned long long)st->sum_us, (unsigned long long)st->min_us,
-                  (unsigned long long)st->max_us, (unsigned long long)st->unique_seen,
-                  (unsigned long long)st->unique_estimate);
-    return 0;
+    ps_buf_format(to, "%d", row->hour - NOON_HOUR);
+    dump_str(to, row->path);
+    return ps_buf_format(to, " %llu,", (unsigned long long)row->stat.requests);
 }
 
-static void test_brief_rows_have_every_count(void **state)
+static void test_brief_rows_have_their_requests(void **state)
 {
     struct world *w = *state;
-    struct ps_stat_row row = row_of(NOON_HOUR, PS_STR("/a"), 1);
-    row.stat = (struct ps_stat){1,
-                                2,
-                                3,
-                                4,
-                                5,
-                                6,
-                                7,
-                                8,
-                                PS_STR("5"),
-                                PS_STR("k"),
-                                PS_STR("c"),
-                                PS_STR("s"),
-                                PS_STR("GET:1")};
-    settle(w, &row, 1, 0, NOON);
+    struct ps_stat_row rows[] = {row_of(NOON_HOUR, PS_STR("/a"), 7),
+                                 row_of(NOON_HOUR + 1, PS_STR("/a"), 8)};
+    settle(w, rows, 2, 0, NOON);
     for (int with_path = 0; with_path < 2; with_path++) {
         struct ps_stats_query q =
-            query(NOON_HOUR, NOON_HOUR, with_path ? PS_STR("/a") : PS_STR_NONE);
+            query(NOON_HOUR, NOON_HOUR + 1, with_path ? PS_STR("/a") : PS_STR_NONE);
         q.brief = true;
-        EXPECT_TEXT("0 '/a', 1 2 3 4 5 6 7 8",
-                    ps_store_stats(w->store, &q, dump_counts, &got, &test_err));
+        EXPECT_TEXT("0 '/a' 7,1 '/a' 8,",
+                    ps_store_stats(w->store, &q, dump_requests, &got, &test_err));
     }
+}
+
+/* In the order of bytes, and of its hour alone. */
+static void test_rows_after_a_path(void **state)
+{
+    struct world *w = *state;
+    struct ps_stat_row rows[] = {
+        row_of(NOON_HOUR, PS_STR("/"), 1),      row_of(NOON_HOUR, PS_STR("/a"), 2),
+        row_of(NOON_HOUR, PS_STR("/a b"), 3),   row_of(NOON_HOUR, PS_STR("/\xc3\xa4"), 4),
+        row_of(NOON_HOUR + 1, PS_STR("/b"), 5),
+    };
+    static const struct {
+        struct ps_str after;
+        const char *expected;
+    } cases[] = {
+        {PS_STR(""), "0 '/' 1,0 '/a' 2,0 '/a b' 3,0 '/\\c3\\a4' 4,"},
+        {PS_STR("/a"), "0 '/a b' 3,0 '/\\c3\\a4' 4,"},
+        {PS_STR("/a!"), "0 '/\\c3\\a4' 4,"},
+        {PS_STR("/\xc3\xa4"), ""},
+    };
+    settle(w, rows, PS_COUNT_OF(rows), 0, NOON);
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++)
+        for (int brief = 0; brief < 2; brief++) {
+            struct ps_stats_query q = query(NOON_HOUR, NOON_HOUR, PS_STR_NONE);
+            q.after = cases[i].after;
+            q.brief = brief;
+            EXPECT_TEXT(cases[i].expected,
+                        ps_store_stats(w->store, &q, dump_requests, &got, &test_err));
+        }
 }
 
 /* --- events and days --- */
@@ -351,7 +363,8 @@ static const struct contract_case cases[] = {
     {"settle inserts, replaces, removes", test_settle_inserts_replaces_removes},
     {"created_at stays, updated_at moves", test_times_of_a_row},
     {"stats by range and path, in order", test_stats_by_range_and_path},
-    {"brief rows have every count", test_brief_rows_have_every_count},
+    {"brief rows have their requests", test_brief_rows_have_their_requests},
+    {"rows after a path", test_rows_after_a_path},
     {"events in time order, days cut at midnight UTC", test_events_in_time_order},
     {"the earliest and the latest time", test_the_ends_of_time},
     {"days are listed with their states", test_days_are_listed},

@@ -305,6 +305,26 @@ static void batches_make_a_snapshot(void **state)
     EXPECT_TEXT("", ps_ledger_runs(h->ledger, PS_STR_NONE, 10, dump_run, &got, &test_err));
 }
 
+/* The kv as it is where it is slow: the clock moves on while a snapshot is written. */
+enum { SLOW_MS = 20000 };
+
+static struct ps_clock_manual *slow_clock;
+
+static int put_slowly(struct ps_kv *kv, struct ps_str key, struct ps_str value, int64_t ttl_ms,
+                      int64_t now_ms, struct ps_err *e)
+{
+    if (ps_str_equal(key, PS_STR(PS_SNAPSHOT_PREFIX "latest")))
+        slow_clock->now_ms += SLOW_MS;
+    return ps_kv_mem.put(kv, key, value, ttl_ms, now_ms, e);
+}
+
+static uint64_t latest_version(struct house *h)
+{
+    struct ps_snapshot_pointer pointer = {.version = 0};
+    OK(ps_snapshot_pointer(h->kv, h->clock.now_ms, &pointer, &test_err));
+    return pointer.version;
+}
+
 static int count_run(void *ctx, const struct ps_run *run)
 {
     *(int *)ctx += run->finished_ms != 0;
@@ -316,6 +336,35 @@ static int finished_runs(struct house *h, const char *job)
     int n = 0;
     OK(ps_ledger_runs(h->ledger, (struct ps_str){job, strlen(job)}, 100, count_run, &n, &test_err));
     return n;
+}
+
+/* Snapshots by batches take a tenth of the time at most: twenty seconds are followed by three
+ * minutes. A job that ran shows that the batches were looked at since: jobs come first. */
+static void a_slow_snapshot_is_made_seldom(void **state)
+{
+    struct house *h = *state;
+    struct ps_kv_ops slow = *h->kv->ops;
+    uint64_t every = (uint64_t)h->config.snapshot_batches;
+    slow.put = put_slowly;
+    slow_clock = &h->clock;
+    h->kv->ops = &slow;
+    OK(ps_config_set(&h->config, "cron_snapshot", "off", PS_FROM_FLAG, &test_err));
+    OK(ps_config_set(&h->config, "cron_capacity", "* * * * *", PS_FROM_FLAG, &test_err));
+    open_keeper(h);
+    atomic_store(&h->counters.batches, every);
+    WAIT_FOR(h, has_snapshot(h));
+    assert_int_equal(order_archive(h, OLD), PS_ENOENT); /* it is done with it */
+    uint64_t first = latest_version(h);
+    int runs = finished_runs(h, PS_JOB_CAPACITY);
+    atomic_store(&h->counters.batches, 2 * every);
+    h->clock.now_ms = NOON + PS_SNAPSHOT_SHARE * SLOW_MS - 1;
+    WAIT_FOR(h, finished_runs(h, PS_JOB_CAPACITY) > runs);
+    assert_int_equal(order_archive(h, OLD), PS_ENOENT);
+    assert_int_equal(latest_version(h), first);
+    h->clock.now_ms++;
+    WAIT_FOR(h, latest_version(h) != first);
+    ps_keeper_stop(h->keeper);
+    h->kv->ops = &ps_kv_mem;
 }
 
 static void the_clock_triggers_the_jobs(void **state)
@@ -516,6 +565,7 @@ int main(void)
         TEST(a_failing_order_says_why),
         TEST(a_snapshot_is_made_on_order),
         TEST(batches_make_a_snapshot),
+        TEST(a_slow_snapshot_is_made_seldom),
         TEST(the_clock_triggers_the_jobs),
         TEST(a_job_can_be_off),
         TEST(at_95_per_cent_the_oldest_day_goes),

@@ -31,6 +31,7 @@ enum {
     ROWS_BATCH = 5000,
     READERS = 2,
     REFRESHES = 150,
+    FOLDER_MAX = 256,
     TIME_BOUND_US = 20 * 1000 * 1000, /* generous: sanitizers, and other work beside it */
 };
 
@@ -45,7 +46,7 @@ static const struct backend in_sqlite = {"sqlite", &ps_store_sqlite, &ps_kv_sqli
 
 struct world {
     const struct backend *backend;
-    char folder[40], store_target[64], kv_target[64];
+    char folder[FOLDER_MAX], store_target[FOLDER_MAX + 8], kv_target[FOLDER_MAX + 8];
     struct ps_store *store;
     struct ps_kv *kv;
     struct ps_clock_manual clock;
@@ -66,7 +67,9 @@ static int set_up(void **state)
     struct ps_err e = {0};
     struct world *w = calloc(1, sizeof *w);
     w->backend = *state;
-    strcpy(w->folder, "/tmp/pathstats-snapshot-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    snprintf(w->folder, sizeof w->folder, "%s/pathstats-snapshot-XXXXXX",
+             tmp != NULL ? tmp : "/tmp");
     assert_non_null(mkdtemp(w->folder));
     snprintf(w->store_target, sizeof w->store_target, "%s/store", w->folder);
     snprintf(w->kv_target, sizeof w->kv_target, "%s/kv", w->folder);
@@ -83,7 +86,7 @@ static int tear_down(void **state)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     struct world *w = *state;
-    char name[80];
+    char name[FOLDER_MAX + 16];
     ps_store_close(w->store);
     ps_kv_close(w->kv);
     ps_mem_forget(w->store_target);
@@ -668,13 +671,32 @@ static void test_pacer(void **state)
     assert_false(ps_snapshot_pacer_due(&p, 9, 0));
     assert_true(ps_snapshot_pacer_due(&p, 10, 0));
     assert_true(ps_snapshot_pacer_due(&p, 11, 5)); /* until it ran */
-    ps_snapshot_pacer_ran(&p, 11, 5);
+    ps_snapshot_pacer_ran(&p, 11, 5, 1000);
     assert_false(ps_snapshot_pacer_due(&p, 20, 2000000));
     assert_false(ps_snapshot_pacer_due(&p, 500, 5 + 999999)); /* a busy second */
     assert_true(ps_snapshot_pacer_due(&p, 500, 5 + 1000000));
     assert_true(ps_snapshot_pacer_due(&p, 21, 2000000));
-    ps_snapshot_pacer_ran(&p, 21, 2000000);
+    ps_snapshot_pacer_ran(&p, 21, 2000000, 1000);
     assert_false(ps_snapshot_pacer_due(&p, 21, INT64_MAX)); /* nothing new: the cron's business */
+}
+
+/* One that takes seconds is made seldom: at most a tenth of the time goes into them. */
+static void test_pacer_keeps_its_share(void **state)
+{
+    struct ps_snapshot_pacer p;
+    int64_t now_us = 0, spent_us = 0, cost_us = 3000000;
+    (void)state;
+    ps_snapshot_pacer_init(&p, 1);
+    for (uint64_t batches = 1; now_us < INT64_C(3600) * 1000000; batches++) {
+        if (ps_snapshot_pacer_due(&p, batches, now_us)) {
+            now_us += cost_us;
+            spent_us += cost_us;
+            ps_snapshot_pacer_ran(&p, batches, now_us, cost_us);
+        }
+        now_us += 100000;
+    }
+    assert_true(spent_us <= now_us / PS_SNAPSHOT_SHARE + cost_us);
+    assert_true(spent_us >= now_us / PS_SNAPSHOT_SHARE - 5 * cost_us); /* and not much less */
 }
 
 static void test_versions_as_text(void **state)
@@ -724,6 +746,7 @@ int main(void)
         BOTH(test_a_thousand_paths_over_a_day),
         ON(test_a_hundred_thousand_paths, in_sqlite),
         cmocka_unit_test(test_pacer),
+        cmocka_unit_test(test_pacer_keeps_its_share),
         cmocka_unit_test(test_versions_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

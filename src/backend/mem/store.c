@@ -537,7 +537,8 @@ static int read_stats(struct ps_store *store, const struct ps_stats_query *q, ps
     for (struct row *row = shared_of(store)->rows, *next; r == 0 && row != NULL; row = next) {
         next = row->next;
         if (row->row.hour >= q->from_hour && row->row.hour <= q->to_hour &&
-            (q->path.ptr == NULL || ps_str_equal(q->path, row->row.path)))
+            (q->path.ptr == NULL || ps_str_equal(q->path, row->row.path)) &&
+            (q->after.ptr == NULL || ps_str_compare(row->row.path, q->after) > 0))
             r = fn(ctx, &row->row);
     }
     pthread_mutex_unlock(&lock);

@@ -103,30 +103,21 @@ static uint64_t column_u64(sqlite3_stmt *q, int column)
     return (uint64_t)sqlite3_column_int64(q, column);
 }
 
-static int hand_on(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, void *ctx,
-                   struct ps_err *e)
+static struct ps_stat read_stat(sqlite3_stmt *q)
 {
-    struct ps_str hour = ps_db_column_str(q, 1);
-    struct ps_stat_row row = {
-        .path = ps_db_column_str(q, 0),
-        .stat = {.requests = column_u64(q, 2),
-                 .errors = column_u64(q, 3),
-                 .sum_us = column_u64(q, 4),
-                 .count_us = column_u64(q, 5),
-                 .min_us = column_u64(q, 6),
-                 .max_us = column_u64(q, 7),
-                 .samples = ps_db_column_str(q, 8),
-                 .sample_keys = ps_db_column_str(q, 9),
-                 .clients = ps_db_column_str(q, 10),
-                 .sketch = ps_db_column_str(q, 11),
-                 .methods = ps_db_column_str(q, 12),
-                 .unique_seen = column_u64(q, 13),
-                 .unique_estimate = column_u64(q, 14)},
-    };
-    (void)s;
-    if (!ps_time_parse_hour(hour.ptr, hour.len, &row.hour))
-        return ps_fail(e, PS_ECORRUPT, "sqlite: bad hour_bucket in path_stats_hourly");
-    return fn(ctx, &row);
+    return (struct ps_stat){.requests = column_u64(q, 2),
+                            .errors = column_u64(q, 3),
+                            .sum_us = column_u64(q, 4),
+                            .count_us = column_u64(q, 5),
+                            .min_us = column_u64(q, 6),
+                            .max_us = column_u64(q, 7),
+                            .samples = ps_db_column_str(q, 8),
+                            .sample_keys = ps_db_column_str(q, 9),
+                            .clients = ps_db_column_str(q, 10),
+                            .sketch = ps_db_column_str(q, 11),
+                            .methods = ps_db_column_str(q, 12),
+                            .unique_seen = column_u64(q, 13),
+                            .unique_estimate = column_u64(q, 14)};
 }
 
 /* Every hour that has a four-digit year; text order is time order. */
@@ -136,18 +127,38 @@ static void clamp_hour(char to[PS_HOUR_LEN + 1], int32_t hour)
     ps_time_format_hour(to, hour < 0 ? 0 : hour > last ? last : hour);
 }
 
-/* The same shape without the summaries: SQLite then leaves their pages alone. */
-#define BRIEF_COLUMNS                                                                              \
-    "path, hour_bucket, requests, errors, sum_response_time, count_response_time,"                 \
-    " min_response_time, max_response_time, NULL, NULL, NULL, NULL, NULL, unique_ips_seen,"        \
-    " unique_ips_estimate"
+/* SQLite leaves the pages of the summaries alone. */
+#define BRIEF_COLUMNS "path, hour_bucket, requests"
+
+/* Most rows are of the same hour as the one before. */
+static bool read_hour(sqlite3_stmt *q, char last[PS_HOUR_LEN], int32_t *hour)
+{
+    struct ps_str text = ps_db_column_str(q, 1);
+    if (text.len == PS_HOUR_LEN && memcmp(text.ptr, last, PS_HOUR_LEN) == 0)
+        return true;
+    if (!ps_time_parse_hour(text.ptr, text.len, hour))
+        return false;
+    memcpy(last, text.ptr, PS_HOUR_LEN);
+    return true;
+}
 
 static int step_rows(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, void *ctx,
                      struct ps_err *e)
 {
+    char hour[PS_HOUR_LEN] = "";
+    struct ps_stat_row row = {.hour = 0};
+    bool brief = sqlite3_column_count(q) == 3;
     int r = 0, step = SQLITE_DONE;
-    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
-        r = hand_on(s, q, fn, ctx, e);
+    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW) {
+        row.path = ps_db_column_str(q, 0);
+        if (brief)
+            row.stat.requests = column_u64(q, 2);
+        else
+            row.stat = read_stat(q);
+        r = read_hour(q, hour, &row.hour)
+                ? fn(ctx, &row)
+                : ps_fail(e, PS_ECORRUPT, "sqlite: bad hour_bucket in path_stats_hourly");
+    }
     if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "path_stats_hourly");
     sqlite3_reset(q);
@@ -188,9 +199,10 @@ int ps_sqlite_stats(struct ps_store *store, const struct ps_stats_query *query, 
                     void *ctx, struct ps_err *e)
 {
     struct sqlite_store *s = sqlite_of(store);
-    const char *where = query->path.ptr == NULL ? "hour_bucket BETWEEN ?1 AND ?2"
-                        : is_looked_up(query)   ? "hour_bucket = ?1 AND path = ?3"
-                                                : "hour_bucket BETWEEN ?1 AND ?2 AND path = ?3";
+    const char *where = query->after.ptr != NULL  ? "hour_bucket = ?1 AND path > ?3"
+                        : query->path.ptr == NULL ? "hour_bucket BETWEEN ?1 AND ?2"
+                        : is_looked_up(query)     ? "hour_bucket = ?1 AND path = ?3"
+                                                  : "hour_bucket BETWEEN ?1 AND ?2 AND path = ?3";
     sqlite3_stmt *q;
     char sql[512];
     sqlite3_snprintf(sizeof sql, sql,
@@ -199,8 +211,8 @@ int ps_sqlite_stats(struct ps_store *store, const struct ps_stats_query *query, 
     int r = ps_db_prepare(&s->db, sql, &q, e);
     if (r < 0)
         return r;
-    if (query->path.ptr != NULL)
-        ps_db_bind_str(q, 3, query->path);
+    if (query->path.ptr != NULL || query->after.ptr != NULL)
+        ps_db_bind_str(q, 3, query->after.ptr != NULL ? query->after : query->path);
     r = is_looked_up(query) ? step_hours(s, q, query, fn, ctx, e)
                             : step_range(s, q, query->from_hour, query->to_hour, fn, ctx, e);
     sqlite3_finalize(q);
