@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/wait.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -21,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { HOST_MAX = 64, LOG_LINE_MAX = 512 };
@@ -182,7 +182,6 @@ static void free_api(struct ps_api *api)
 
 static struct ps_api *make_api(const struct ps_api_config *config)
 {
-    pthread_condattr_t attr;
     struct ps_api *api = calloc(1, sizeof *api);
     if (api == NULL)
         return NULL;
@@ -193,10 +192,7 @@ static struct ps_api *make_api(const struct ps_api_config *config)
     api->health.checked_us = api->failure_logged_us = INT64_MIN;
     api->started_us = ps_clock_monotonic_us(config->clock);
     pthread_mutex_init(&api->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&api->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    ps_cond_init(&api->changed);
     ps_outbox_init(&api->outbox, PS_COMMIT_BYTES_MAX);
     ps_buf_init(&api->inflated, config->body_limit);
     ps_buf_init(&api->answer, PS_API_ANSWER_MAX);
@@ -266,12 +262,10 @@ void ps_api_end_wait(struct ps_api *api)
 
 static void wait_for_requests(struct ps_api *api)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PS_API_CLOSE_WAIT_S;
+    struct timespec until = ps_wait_deadline(PS_API_CLOSE_WAIT_S * 1000);
     pthread_mutex_lock(&api->lock);
     while (api->requests > 0)
-        if (pthread_cond_timedwait(&api->changed, &api->lock, &until) == ETIMEDOUT)
+        if (!ps_cond_wait_until(&api->changed, &api->lock, &until))
             break;
     api->closing = true;
     while (api->waiting > 0)

@@ -33,10 +33,11 @@ const struct ps_objects_ops *ps_objects_backend(const char *name);
 /* The machine's clock. */
 struct ps_clock *ps_clock_system(void);
 
-/* A clock for tests: stands still until moved; sleep moves it. */
+/* A clock for tests: stands still until moved; sleep moves it. now_ms is both its times; the wall's
+ * is ahead of the monotonic one (or behind) by wall_ahead_ms: somebody has set it. */
 struct ps_clock_manual {
     struct ps_clock clock;
-    _Atomic int64_t now_ms;
+    _Atomic int64_t now_ms, wall_ahead_ms;
 };
 void ps_clock_manual_init(struct ps_clock_manual *c, int64_t now_ms);
 

@@ -129,7 +129,7 @@ static int open_parts(struct ps_engine *g, struct ps_err *e)
     if (r == 0)
         r = start_consumer(g, e);
     if (r == 0)
-        r = ps_commit_open(&g->commit, g->queue, wake_aggregator, g, e);
+        r = ps_commit_open(&g->commit, g->queue, wake_aggregator, g, &g->troubles, e);
     return r;
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "base/wait.h"
 #include "cron/jobs.h"
 #include "daemon/life.h"
 #include "flow/capacity.h"
@@ -14,7 +15,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     LOOK_EVERY_MS = 1000, /* whether so many batches have gone by */
@@ -331,17 +331,13 @@ static void refresh_if_due(struct ps_keeper *k)
 
 static void wait_for_work(struct ps_keeper *k, int64_t next_ms)
 {
-    struct timespec until;
     int64_t ms =
         next_ms == PS_JOBS_NEVER ? LOOK_EVERY_MS : next_ms - ps_clock_now_ms(k->config.clock);
     ms = ms < 0 ? 0 : ms > LOOK_EVERY_MS ? LOOK_EVERY_MS : ms;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = ps_wait_deadline(ms);
     pthread_mutex_lock(&k->lock);
     if (!k->closing && k->count == 0)
-        pthread_cond_timedwait(&k->changed, &k->lock, &until);
+        ps_cond_wait_until(&k->changed, &k->lock, &until);
     pthread_mutex_unlock(&k->lock);
 }
 
@@ -398,7 +394,7 @@ int ps_keeper_open(struct ps_keeper **ret, const struct ps_keeper_config *config
     ps_buf_init(&k->answer, ANSWER_MAX + PS_JOBS_DETAIL_MAX);
     ps_snapshot_pacer_init(&k->pacer, (uint64_t)config->config->snapshot_batches);
     pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->changed, NULL);
+    ps_cond_init(&k->changed);
     if (pthread_create(&k->thread, NULL, run, k) != 0) {
         ps_keeper_close(k);
         return ps_fail(e, PS_ENOMEM, "cannot start a thread");

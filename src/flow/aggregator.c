@@ -9,6 +9,7 @@
 #include "flow/aggregator_inner.h"
 
 #include "base/check.h"
+#include "base/wait.h"
 #include "flow/deliver.h"
 #include "flow/pending.h"
 
@@ -86,7 +87,7 @@ int ps_aggregator_open(struct ps_aggregator **ret, const struct ps_aggregator_co
     a->config = *config;
     ps_records_init(&a->records);
     pthread_mutex_init(&a->lock, NULL);
-    pthread_cond_init(&a->woken, NULL);
+    ps_cond_init(&a->woken);
     pthread_cond_init(&a->feed.answered, NULL);
     a->flushed_us = ps_clock_monotonic_us(config->clock);
     a->heartbeat_us = a->flushed_us - PS_HEARTBEAT_EVERY_MS * 1000;
@@ -134,6 +135,7 @@ static int deliver_batch(struct ps_aggregator *a, struct ps_err *e)
         .store = a->config.store,
         .queue = a->config.queue,
         .clock = a->config.clock,
+        .troubles = a->config.troubles,
         .counters = &a->counters,
         .stopping = &a->stopping,
         .partition = a->config.partition,

@@ -5,9 +5,7 @@
  * crash open() reads the queue ranges of the redo records again and counts exactly the same events,
  * so the queue is trimmed at the watermark, not at the position.
  *
- * A failing batch is retried with back-off and jitter; after max_retries it is halved, until the
- * poisonous event is alone. That one goes to the dead letters only if the store takes an empty
- * batch: a store that is down fails that too, and then the aggregator waits.
+ * A failing batch is tried until it passes; only what its events cause takes it apart (deliver.h).
  *
  * Threads: step, take, flush, drain and close belong to one thread; wake, stop and the counters to
  * any; feed to one other.
@@ -42,7 +40,7 @@ struct ps_aggregator_config {
     struct ps_receipts *receipts; /* may be NULL: nobody asks what became of a submission */
     uint32_t partition;
     size_t batch_events;       /* 1 .. PS_BATCH_EVENTS_MAX */
-    unsigned max_retries;      /* of a batch, before it is split */
+    unsigned max_retries;      /* of a batch that its events make fail, before it is split */
     int64_t flush_interval_ms; /* statistics are at most this old while it idles */
     size_t cache_bytes;        /* of aggregates in memory */
     size_t max_paths_per_hour;
@@ -53,6 +51,8 @@ struct ps_aggregator_counters {
         flushes, position, watermark;
     _Atomic uint64_t reached; /* all of the queue up to here is stored and counted */
     _Atomic int failing;      /* the code of the failure it is retrying, or 0 */
+    /* Monotonic, of the last turn of its loop (or try of a batch); 0: it does not run yet. */
+    _Atomic int64_t turned_us;
 };
 
 struct ps_aggregator;

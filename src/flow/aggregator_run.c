@@ -4,7 +4,7 @@
  */
 #include "flow/aggregator_inner.h"
 
-#include <time.h>
+#include "base/wait.h"
 
 enum {
     IDLE_WAIT_MS = 200,
@@ -17,15 +17,10 @@ enum {
 /* `for_all`: not even new records end the wait. */
 static void wait_until(struct ps_aggregator *a, int64_t ms, bool for_all)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = ps_wait_deadline(ms);
     pthread_mutex_lock(&a->lock);
     while ((for_all || !a->awake) && !a->stopping)
-        if (pthread_cond_timedwait(&a->woken, &a->lock, &until) != 0)
+        if (!ps_cond_wait_until(&a->woken, &a->lock, &until))
             break;
     a->awake = false;
     pthread_mutex_unlock(&a->lock);
@@ -59,17 +54,21 @@ static bool flush_is_due(const struct ps_aggregator *a)
            ps_clock_monotonic_us(a->config.clock) - a->flushed_us >= every_us;
 }
 
-/* A lost heartbeat is what it is there to show, so a failure to write one is not an error. */
+/* Says to whoever reads the kv that all is well: nobody else may be failing either. */
 static void beat(struct ps_aggregator *a)
 {
     int64_t now_us = ps_clock_monotonic_us(a->config.clock);
-    if (a->config.kv == NULL || now_us - a->heartbeat_us < PS_HEARTBEAT_EVERY_MS * 1000)
+    if (a->config.kv == NULL || now_us - a->heartbeat_us < PS_HEARTBEAT_EVERY_MS * 1000 ||
+        ps_troubles_are_failing(a->config.troubles))
         return;
     char text[20];
+    struct ps_err e = {0};
     int64_t now_ms = ps_clock_now_ms(a->config.clock);
     struct ps_str value = {text, ps_format_u64(text, (uint64_t)now_ms)};
     a->heartbeat_us = now_us;
-    ps_kv_put(a->config.kv, PS_STR(PS_HEARTBEAT_KEY), value, PS_HEARTBEAT_TTL_MS, now_ms, NULL);
+    int r =
+        ps_kv_put(a->config.kv, PS_STR(PS_HEARTBEAT_KEY), value, PS_HEARTBEAT_TTL_MS, now_ms, &e);
+    ps_trouble_report(a->config.troubles, PS_TROUBLE_HEARTBEAT, r, e.text);
 }
 
 /* --- fed by another thread --- */
@@ -106,6 +105,7 @@ static bool is_fed(struct ps_aggregator *a)
     return fed;
 }
 
+/* A failure is told to the one who feeds, and by him. */
 static void take_feed(struct ps_aggregator *a)
 {
     struct ps_err e = {0};
@@ -117,16 +117,28 @@ static void take_feed(struct ps_aggregator *a)
     a->feed.busy = false;
     pthread_cond_signal(&a->feed.answered);
     pthread_mutex_unlock(&a->lock);
+    if (r >= 0)
+        beat(a);
 }
 
 /* --- the loop --- */
 
-/* One turn with the queue. While a transaction of fed events is open the queue has to wait. */
-static void run_queue(struct ps_aggregator *a, struct ps_err *e)
+/* When a dead letter cannot be kept, that has been told, and nothing is wrong with the store. */
+static void tell_store(struct ps_aggregator *a, int code, const struct ps_err *why)
 {
-    int taken = ps_aggregator_step(a, e);
-    int r = taken >= 0 && flush_is_due(a) ? ps_aggregator_flush(a, e) : taken;
-    a->counters.failing = r < 0 ? r : 0;
+    struct ps_trouble_state other;
+    a->counters.failing = code < 0 ? code : 0;
+    if (code >= 0 || !ps_trouble_get(a->config.troubles, PS_TROUBLE_DEAD_LETTERS, &other))
+        ps_trouble_report(a->config.troubles, PS_TROUBLE_STORE, code, code < 0 ? why->text : "");
+}
+
+/* One turn with the queue. While a transaction of fed events is open the queue has to wait. */
+static void run_queue(struct ps_aggregator *a)
+{
+    struct ps_err e = {0};
+    int taken = ps_aggregator_step(a, &e);
+    int r = taken >= 0 && flush_is_due(a) ? ps_aggregator_flush(a, &e) : taken;
+    tell_store(a, r, &e);
     if (r < 0)
         wait_for_work(a, RETRY_AFTER_MS);
     else
@@ -140,14 +152,13 @@ static void run_queue(struct ps_aggregator *a, struct ps_err *e)
 int ps_aggregator_run(struct ps_aggregator *a, struct ps_err *e)
 {
     while (!a->stopping) {
-        if (is_fed(a)) {
+        a->counters.turned_us = ps_clock_monotonic_us(a->config.clock);
+        if (is_fed(a))
             take_feed(a);
-            beat(a);
-        } else if (a->transacting) {
+        else if (a->transacting)
             wait_for_work(a, IDLE_WAIT_MS);
-        } else {
-            run_queue(a, e);
-        }
+        else
+            run_queue(a);
     }
     return ps_aggregator_drain(a, e);
 }

@@ -4,13 +4,15 @@
  * producer's wait is therefore one sync at best and two at worst, however many producers there are.
  *
  * A queue that is full refuses a group whole (append is all or nothing), so each submission of the
- * group is then offered alone: a small one may still fit.
+ * group is then offered alone: a small one may still fit. When none fits, a probe tells whether the
+ * queue takes anything: one large body more than there is room for is no trouble of everybody's.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "flow/commit.h"
 
 #include "base/check.h"
+#include "base/wait.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@ struct waiter {
     ps_commit_fn *fn;
     void *ctx;
     size_t records_end; /* of this submission in the group */
+    int code;           /* of its append, when it goes alone */
     struct ps_receipts *receipts;
     ps_receipt_fn *told; /* NULL: no receipt is wanted */
 };
@@ -43,10 +46,10 @@ struct ps_commit {
     struct group groups[2];
     int filling; /* the group that takes submissions */
     bool closing;
-    struct ps_str *strs; /* the thread's own: record views of the group being written */
+    struct ps_troubles *troubles;
+    bool failing;        /* the thread's own, as are: */
+    struct ps_str *strs; /* record views of the group being written */
     size_t strs_cap;
-    bool *fits; /* the thread's own: which submissions found room alone */
-    size_t fits_cap;
 };
 
 static int group_reserve(struct group *g)
@@ -74,13 +77,6 @@ static int view_records(struct ps_commit *c, const struct group *g)
         c->strs = strs;
         c->strs_cap = o->cap;
     }
-    if (g->count > c->fits_cap) {
-        bool *fits = realloc(c->fits, g->cap * sizeof *fits);
-        if (fits == NULL)
-            return PS_ENOMEM;
-        c->fits = fits;
-        c->fits_cap = g->cap;
-    }
     for (size_t i = 0, at = 0; i < o->count; at = o->ends[i++])
         c->strs[i] = (struct ps_str){o->bytes.ptr + at, o->ends[i] - at};
     return 0;
@@ -91,6 +87,33 @@ static void answer(const struct waiter *w, int code, const char *text)
     if (w->fn != NULL)
         w->fn(w->ctx, code, text);
 }
+
+/* --- whether it works --- */
+
+bool ps_commit_is_probe(const uint8_t *bytes, size_t len)
+{
+    return len == PS_COMMIT_PROBE_BYTES && bytes[0] == 0; /* an event begins with its version */
+}
+
+/* Before the answers: who was refused finds the trouble in the health. */
+static void tell(struct ps_commit *c, int code, const char *text)
+{
+    c->failing = code < 0;
+    ps_trouble_report(c->troubles, PS_TROUBLE_QUEUE, code, text);
+}
+
+static void probe(struct ps_commit *c)
+{
+    static const char zeros[PS_COMMIT_PROBE_BYTES];
+    struct ps_str record = {zeros, sizeof zeros};
+    struct ps_err e = {0};
+    int r = ps_queue_append(c->queue, &record, 1, &e);
+    if (r == 0)
+        r = ps_queue_sync(c->queue, NULL, &e);
+    tell(c, r, e.text);
+}
+
+/* --- one group --- */
 
 static size_t records_begin(const struct group *g, size_t waiter)
 {
@@ -107,32 +130,36 @@ static int append_submissions(struct ps_commit *c, const struct group *g, size_t
 /* They did not fit together: each submission alone, then one sync for those that did. */
 static void commit_one_by_one(struct ps_commit *c, struct group *g, size_t from, size_t to)
 {
-    struct ps_err e = {0};
+    struct ps_err full = {0}, e = {0};
     size_t kept = 0;
-    bool *fits = c->fits;
+    int r = 0;
     for (size_t i = from; i < to; i++) {
-        int r = append_submissions(c, g, i, i + 1, &e);
-        fits[i] = r == 0;
-        kept += fits[i];
-        if (r < 0)
-            answer(&g->waiters[i], r, e.text);
+        g->waiters[i].code = append_submissions(c, g, i, i + 1, &full);
+        kept += g->waiters[i].code == 0;
     }
-    int r = kept > 0 ? ps_queue_sync(c->queue, NULL, &e) : 0;
-    for (size_t i = from; i < to; i++)
-        if (fits[i])
-            answer(&g->waiters[i], r, e.text);
+    if (kept > 0) {
+        r = ps_queue_sync(c->queue, NULL, &e);
+        tell(c, r, e.text);
+    } else {
+        probe(c);
+    }
+    for (size_t i = from; i < to; i++) {
+        const struct waiter *w = &g->waiters[i];
+        w->code < 0 ? answer(w, w->code, full.text) : answer(w, r, e.text);
+    }
 }
 
 static void commit_together(struct ps_commit *c, struct group *g, size_t from, size_t to)
 {
     struct ps_err e = {0};
     int r = append_submissions(c, g, from, to, &e);
-    if (r == PS_EFULL && to - from > 1) {
+    if (r == PS_EFULL) {
         commit_one_by_one(c, g, from, to);
         return;
     }
     if (r == 0)
         r = ps_queue_sync(c->queue, NULL, &e);
+    tell(c, r, e.text);
     for (size_t i = from; i < to; i++)
         answer(&g->waiters[i], r, e.text);
 }
@@ -144,27 +171,30 @@ static void commit_for_receipt(struct ps_commit *c, struct group *g, size_t i)
     struct ps_err e = {0};
     uint64_t first = 0, next = 0;
     int r = ps_queue_sync(c->queue, &first, &e);
-    if (r == 0 && ps_receipts_expect(w->receipts, first, w->told, w->ctx) < 0)
-        r = ps_fail(&e, PS_EFULL, "%d submissions wait for a receipt already: try again later",
-                    PS_RECEIPTS_MAX);
-    if (r < 0) {
-        answer(w, r, e.text);
+    if (r == 0 && ps_receipts_expect(w->receipts, first, w->told, w->ctx) < 0) {
+        ps_fail(&e, PS_EFULL, "%d submissions wait for a receipt already: try again later",
+                PS_RECEIPTS_MAX);
+        answer(w, PS_EFULL, e.text);
         return;
     }
-    r = append_submissions(c, g, i, i + 1, &e);
+    bool expected = r == 0;
+    if (r == 0)
+        r = append_submissions(c, g, i, i + 1, &e);
     if (r == 0)
         r = ps_queue_sync(c->queue, &next, &e);
-    if (r < 0)
+    if (r < 0 && expected)
         ps_receipts_give_up(w->receipts, w->ctx);
+    r == PS_EFULL ? probe(c) : tell(c, r, e.text);
     answer(w, r, e.text);
     if (r == 0)
         ps_receipts_end(w->receipts, w->ctx, next);
 }
 
-static void fail_group(struct group *g, int code)
+static void fail_group(struct ps_commit *c, struct group *g, int code)
 {
     struct ps_err e = {0};
     ps_fail(&e, code, "commit: no memory for %zu records", g->outbox.count);
+    tell(c, code, e.text);
     for (size_t i = 0; i < g->count; i++)
         answer(&g->waiters[i], code, e.text);
 }
@@ -173,7 +203,7 @@ static void commit_group(struct ps_commit *c, struct group *g)
 {
     int r = view_records(c, g);
     if (r < 0)
-        fail_group(g, r);
+        fail_group(c, g, r);
     for (size_t from = 0, to; r == 0 && from < g->count; from = to) {
         to = from + 1;
         while (g->waiters[from].told == NULL && to < g->count && g->waiters[to].told == NULL)
@@ -201,6 +231,21 @@ static void gather(struct ps_commit *c, size_t last_count)
     pthread_mutex_lock(&c->lock);
 }
 
+/* Under the lock. For a submission; while the queue fails also for the time of the next probe. */
+static void wait_for_work(struct ps_commit *c)
+{
+    if (!c->failing) {
+        pthread_cond_wait(&c->changed, &c->lock);
+        return;
+    }
+    struct timespec until = ps_wait_deadline(PS_COMMIT_PROBE_EVERY_MS);
+    if (ps_cond_wait_until(&c->changed, &c->lock, &until))
+        return;
+    pthread_mutex_unlock(&c->lock);
+    probe(c);
+    pthread_mutex_lock(&c->lock);
+}
+
 static void *run(void *arg)
 {
     pthread_setname_np(pthread_self(), "committer"); /* for top and perf */
@@ -212,7 +257,7 @@ static void *run(void *arg)
         if (g->count == 0) {
             if (c->closing)
                 break;
-            pthread_cond_wait(&c->changed, &c->lock);
+            wait_for_work(c);
             continue;
         }
         gather(c, last_count);
@@ -227,7 +272,7 @@ static void *run(void *arg)
 }
 
 int ps_commit_open(struct ps_commit **ret, struct ps_queue *queue, void (*wake)(void *ctx),
-                   void *wake_ctx, struct ps_err *e)
+                   void *wake_ctx, struct ps_troubles *troubles, struct ps_err *e)
 {
     struct ps_commit *c = calloc(1, sizeof *c);
     if (c == NULL)
@@ -235,8 +280,9 @@ int ps_commit_open(struct ps_commit **ret, struct ps_queue *queue, void (*wake)(
     c->queue = queue;
     c->wake = wake;
     c->wake_ctx = wake_ctx;
+    c->troubles = troubles;
     pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->changed, NULL);
+    ps_cond_init(&c->changed);
     for (int i = 0; i < 2; i++)
         ps_outbox_init(&c->groups[i].outbox, PS_COMMIT_BYTES_MAX);
     if (pthread_create(&c->thread, NULL, run, c) != 0) {
@@ -263,7 +309,6 @@ void ps_commit_close(struct ps_commit *c)
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->changed);
     free(c->strs);
-    free(c->fits);
     free(c);
 }
 

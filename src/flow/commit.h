@@ -3,6 +3,10 @@
  * A thread of its own owns the queue's appending side. Producers hand over copies and are told when
  * the bytes are durable. What is pending has a maximum; past it submit says PS_EFULL (I8).
  *
+ * A queue that takes nothing is the trouble PS_TROUBLE_QUEUE, from the first commit that fails.
+ * While it lasts a probe goes the whole way each PS_COMMIT_PROBE_EVERY_MS, so that the trouble ends
+ * when the queue works again, also when nobody submits anything any more (decision 15).
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef PS_FLOW_COMMIT_H
@@ -10,12 +14,18 @@
 
 #include "flow/outbox.h"
 #include "flow/receipts.h"
+#include "flow/trouble.h"
 #include "port/queue.h"
 
 enum {
     PS_COMMIT_BYTES_MAX = 128 * 1024 * 1024,
     PS_COMMIT_WAITERS_MAX = 65536,
+    PS_COMMIT_PROBE_EVERY_MS = 1000,
+    PS_COMMIT_PROBE_BYTES = 4096, /* a page of a file system, so that it needs room of its own */
 };
+
+/* A record that is no event: the consumer passes over it. */
+bool ps_commit_is_probe(const uint8_t *bytes, size_t len);
 
 struct ps_commit;
 
@@ -23,9 +33,10 @@ struct ps_commit;
  * committer's thread: be brief, do not call ps_commit_*. */
 typedef void ps_commit_fn(void *ctx, int code, const char *text);
 
-/* `wake(wake_ctx)` is called after each sync: there is something to read. May be NULL. */
+/* `wake(wake_ctx)` is called after each sync: there is something to read. May be NULL, as may
+ * `troubles`. */
 int ps_commit_open(struct ps_commit **ret, struct ps_queue *queue, void (*wake)(void *ctx),
-                   void *wake_ctx, struct ps_err *e);
+                   void *wake_ctx, struct ps_troubles *troubles, struct ps_err *e);
 /* Commits what is pending, answers everybody, joins the thread. */
 void ps_commit_close(struct ps_commit *c);
 

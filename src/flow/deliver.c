@@ -8,8 +8,7 @@
 #include "flow/deliver.h"
 
 #include "base/check.h"
-
-#include <stdio.h>
+#include "flow/commit.h"
 
 enum {
     BACKOFF_FIRST_MS = 10,
@@ -37,23 +36,25 @@ static void back_off(struct ps_delivery *d, unsigned attempt)
     d->jitter ^= d->jitter >> 7;
     d->jitter ^= d->jitter << 17;
     d->counters->retries++;
+    d->counters->turned_us = ps_clock_monotonic_us(d->clock);
     ps_clock_sleep_ms(d->clock, ms / 2 + (int64_t)(d->jitter % (uint64_t)(ms / 2 + 1)));
 }
 
-static int bury(struct ps_delivery *d, size_t i, enum ps_reject why, const char *text,
+/* A store that cannot keep a dead letter fails too, but it is not what is wrong. */
+static void tell_store(struct ps_delivery *d, int code, const struct ps_err *why)
+{
+    d->counters->failing = code;
+    if (!d->burying_fails)
+        ps_trouble_report(d->troubles, PS_TROUBLE_STORE, code, code < 0 ? why->text : "");
+}
+
+static int bury(struct ps_delivery *d, const struct ps_dead_letter *letters, size_t count,
                 struct ps_err *e)
 {
-    struct ps_dead_letter letter = {
-        .position = d->records[i].position,
-        .time_ms = ps_clock_now_ms(d->clock),
-        .why = why,
-        .text = {text, __builtin_strlen(text)},
-        .bytes = d->records[i].bytes,
-        .len = d->records[i].len,
-    };
-    int r = ps_queue_bury(d->queue, &letter, 1, e);
-    if (r == 0)
-        d->counters->dead_letters++;
+    struct ps_err local = {0}, *why = e != NULL ? e : &local;
+    int r = ps_queue_bury(d->queue, letters, count, why);
+    d->burying_fails = r < 0;
+    ps_trouble_report(d->troubles, PS_TROUBLE_DEAD_LETTERS, r, why->text);
     return r;
 }
 
@@ -77,7 +78,7 @@ static int bury_refused(void *ctx, const uint8_t *outcomes, struct ps_err *e)
     for (size_t i = range->from; i <= range->to; i++) {
         bool last = i == range->to;
         if (last || n == BURY_AT_ONCE_MAX) {
-            int r = n > 0 ? ps_queue_bury(d->queue, letters, n, e) : 0;
+            int r = n > 0 ? bury(d, letters, n, e) : 0;
             if (r < 0)
                 return r;
             buried += n;
@@ -93,7 +94,16 @@ static int bury_refused(void *ctx, const uint8_t *outcomes, struct ps_err *e)
             d->records[i].bytes,    d->records[i].len};
     }
     d->counters->dead_letters += buried;
+    d->refused = true;
     return 0;
+}
+
+static void count_refused(struct ps_delivery *d, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        d->counters->closed_day += d->outcomes[i] == PS_OUTCOME_CLOSED_DAY;
+        d->counters->too_many_days += d->outcomes[i] == PS_OUTCOME_TOO_MANY_DAYS;
+    }
 }
 
 static int apply(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
@@ -111,16 +121,14 @@ static int apply(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e
     };
     struct ps_applied applied = {.outcomes = d->outcomes + from};
     ps_batch_sort(batch.events, batch.count, d->order + from, d->sort_scratch);
+    d->refused = d->burying_fails = false;
     int r = ps_store_apply(d->store, &batch, &applied, e);
     if (r < 0)
         return r;
     d->counters->batches++;
     d->counters->fresh += applied.fresh;
     d->counters->duplicates += applied.duplicates;
-    for (size_t i = from; i < to; i++) {
-        d->counters->closed_day += d->outcomes[i] == PS_OUTCOME_CLOSED_DAY;
-        d->counters->too_many_days += d->outcomes[i] == PS_OUTCOME_TOO_MANY_DAYS;
-    }
+    count_refused(d, from, to);
     return 0;
 }
 
@@ -142,37 +150,126 @@ static bool store_is_up(struct ps_delivery *d, size_t at)
     return skip(d, at, at, NULL) == 0;
 }
 
-static int bury_alone(struct ps_delivery *d, size_t i, enum ps_reject why, const char *text,
-                      struct ps_err *e)
+/* The record keeps its place in the queue and counts nowhere. */
+static int pass_over(struct ps_delivery *d, size_t i, struct ps_err *e)
 {
+    struct ps_err why = {0};
     d->outcomes[i] = PS_OUTCOME_BURIED;
-    int r = bury(d, i, why, text, e);
-    for (unsigned attempt = 0; r == 0; attempt++) {
-        r = skip(d, i, i + 1, e);
-        if (r == 0 || *d->stopping)
-            return r;
-        back_off(d, attempt);
-        r = 0;
-    }
-    return r;
-}
-
-static int deliver_events(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
-{
-    struct ps_err why;
-    int r;
     for (unsigned attempt = 0;; attempt++) {
-        r = apply(d, from, to, &why);
-        d->counters->failing = r;
+        int r = skip(d, i, i + 1, &why);
+        tell_store(d, r, &why);
         if (r == 0)
             return 0;
         if (*d->stopping)
             return ps_fail(e, r, "%s", why.text);
-        if (attempt >= d->max_retries && store_is_up(d, from))
+        back_off(d, attempt);
+    }
+}
+
+static int bury_alone(struct ps_delivery *d, size_t i, enum ps_reject why, const char *text,
+                      struct ps_err *e)
+{
+    struct ps_dead_letter letter = {
+        .position = d->records[i].position,
+        .time_ms = ps_clock_now_ms(d->clock),
+        .why = why,
+        .text = {text, __builtin_strlen(text)},
+        .bytes = d->records[i].bytes,
+        .len = d->records[i].len,
+    };
+    int r = bury(d, &letter, 1, e);
+    if (r < 0)
+        return r;
+    d->counters->dead_letters++;
+    return pass_over(d, i, e);
+}
+
+/* --- a range that failed may be stored all the same --- */
+
+struct search {
+    struct range range;
+    size_t fresh, duplicates;
+    bool found;
+};
+
+static int take_bits(void *ctx, const struct ps_redo *redo)
+{
+    struct search *s = ctx;
+    struct ps_delivery *d = s->range.d;
+    size_t from = s->range.from, count = s->range.to - from;
+    if (redo->first_position != position_of(d, from) || redo->count != count)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        bool fresh = redo->fresh[i / 8] >> (i % 8) & 1;
+        uint8_t *outcome = &d->outcomes[from + i];
+        bool refused = d->refused && reason_of(*outcome) != PS_REJECT_NONE;
+        *outcome = fresh ? PS_OUTCOME_NEW : refused ? *outcome : PS_OUTCOME_DUPLICATE;
+        s->fresh += fresh;
+        s->duplicates += !fresh && !refused;
+    }
+    s->found = true;
+    return 0;
+}
+
+/* 1: it is, and the outcomes are those of then. 0: it is not. */
+static int is_applied(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
+{
+    struct search s = {.range = {d, from, to}};
+    uint64_t position, watermark;
+    int r = ps_store_position(d->store, d->partition, &position, &watermark, e);
+    if (r < 0 || position < position_of(d, to))
+        return r;
+    r = ps_store_redo(d->store, d->partition, take_bits, &s, e);
+    if (r < 0)
+        return r;
+    if (!s.found)
+        return ps_fail(e, PS_ECORRUPT,
+                       "the store has read the queue to %llu, but has no redo record of %llu: "
+                       "restore it from a backup, or run `pathstats verify` to see what differs",
+                       (unsigned long long)position, (unsigned long long)position_of(d, from));
+    d->counters->batches++;
+    d->counters->fresh += s.fresh;
+    d->counters->duplicates += s.duplicates;
+    count_refused(d, from, to);
+    return 1;
+}
+
+/* 0 when the range is stored. */
+static int try_range(struct ps_delivery *d, size_t from, size_t to, struct ps_err *why)
+{
+    struct ps_err ask;
+    int r = 0, known = d->unsure ? is_applied(d, from, to, why) : 0;
+    if (known == 0) {
+        r = apply(d, from, to, why);
+        known = r == 0 ? 1 : is_applied(d, from, to, &ask);
+    } else {
+        r = known;
+    }
+    d->unsure = known < 0;
+    return known > 0 ? 0 : r;
+}
+
+/* Of the failures an apply may have, the one that trying the same again never mends. */
+static bool blames_the_events(const struct ps_delivery *d, int code)
+{
+    return code == PS_EINVAL && !d->burying_fails && !d->unsure;
+}
+
+static int deliver_events(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)
+{
+    struct ps_err why = {0};
+    int r;
+    for (unsigned attempt = 0;; attempt++) {
+        r = try_range(d, from, to, &why);
+        tell_store(d, r, &why);
+        if (r == 0)
+            return 0;
+        if (*d->stopping)
+            return ps_fail(e, r, "%s", why.text);
+        if (attempt >= d->max_retries && blames_the_events(d, r) && store_is_up(d, from))
             break;
         back_off(d, attempt);
     }
-    d->counters->failing = 0;
     if (to - from == 1)
         return bury_alone(d, from, PS_REJECT_STORE, why.text, e);
     size_t middle = from + (to - from) / 2;
@@ -188,7 +285,10 @@ int ps_deliver(struct ps_delivery *d, struct ps_err *e)
             to++;
         int r = to > from ? deliver_events(d, from, to, e) : 0;
         if (r == 0 && to < d->count) {
-            r = bury_alone(d, to, PS_REJECT_RECORD, "", e);
+            const struct ps_record *record = &d->records[to];
+            r = ps_commit_is_probe(record->bytes, record->len)
+                    ? pass_over(d, to, e)
+                    : bury_alone(d, to, PS_REJECT_RECORD, "", e);
             to++;
         }
         if (r < 0)

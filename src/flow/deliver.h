@@ -1,8 +1,13 @@
 /* deliver.h - bring a range of queue records into the store, whatever it takes.
  *
- * Retries with back-off and jitter; after max_retries halves the range, until a poisonous event is
- * alone and goes to the dead letters. A store that refuses even an empty batch is down: that is
- * nobody's poison, so the same range is tried until it is up again or `stopping` says to give up.
+ * A failure is retried with back-off and jitter: the same range, until it passes or `stopping` says
+ * to give up. Only one that the events caused (PS_EINVAL: the same input fails again) takes the
+ * range apart after max_retries, until a poisonous event is alone and goes to the dead letters, and
+ * only while the store takes an empty batch. A full or failing disk is nobody's poison.
+ *
+ * A store may have committed what it says has failed. So after a failure the position is read again
+ * before anything else: past the range, the events are stored, and the redo record says which of
+ * them were new.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,6 +23,7 @@ struct ps_delivery {
     struct ps_store *store;
     struct ps_queue *queue;
     struct ps_clock *clock;
+    struct ps_troubles *troubles;
     struct ps_aggregator_counters *counters;
     const _Atomic bool *stopping;
     uint32_t partition;
@@ -33,10 +39,14 @@ struct ps_delivery {
     uint8_t *outcomes;                /* filled here */
     size_t count;
     uint64_t next_position;
+    /* Private. An apply failed and may be committed all the same. Of the last apply: the store has
+     * said which events it refuses, and these are buried; it failed because that failed. */
+    bool unsure, refused, burying_fails;
 };
 
 /* 0 when every record is stored, known, or a dead letter, and the position is past them. Negative:
- * told to stop, or the dead letters are full; the position tells how far it came. */
+ * told to stop, or a dead letter could not be buried; the position tells how far it came. Troubles
+ * hear of the store and of the dead letters, when they fail and when they work again. */
 int ps_deliver(struct ps_delivery *d, struct ps_err *e);
 
 #endif

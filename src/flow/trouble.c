@@ -12,6 +12,8 @@ static const struct {
     [PS_TROUBLE_QUEUE] = {"queue", "events cannot be made durable, new ones are answered 503",
                           PS_FAILING},
     [PS_TROUBLE_STORE] = {"store", "events cannot be stored, they wait in the queue", PS_FAILING},
+    [PS_TROUBLE_CONSUMER] = {"consumer", "nothing is counted, events wait in the queue",
+                             PS_FAILING},
     [PS_TROUBLE_DEAD_LETTERS] = {"dead_letters",
                                  "a dead letter cannot be made durable, counting waits for it",
                                  PS_FAILING},
@@ -120,4 +122,36 @@ bool ps_trouble_get(struct ps_troubles *t, enum ps_trouble which, struct ps_trou
         *ret = t->states[which];
     pthread_mutex_unlock(&t->lock);
     return present;
+}
+
+bool ps_troubles_are_failing(struct ps_troubles *t)
+{
+    bool failing = false;
+    if (t == NULL)
+        return false;
+    pthread_mutex_lock(&t->lock);
+    for (int i = 0; i < PS_TROUBLE_COUNT; i++)
+        failing |= t->states[i].present && table[i].severity == PS_FAILING;
+    pthread_mutex_unlock(&t->lock);
+    return failing;
+}
+
+static void remind_of(struct ps_troubles *t, enum ps_trouble which, int64_t now_us)
+{
+    pthread_mutex_lock(&t->lock);
+    struct ps_trouble_state *s = &t->states[which];
+    bool told = s->present && now_us - s->told_us >= PS_TROUBLE_TELL_EVERY_US;
+    if (told)
+        s->told_us = now_us;
+    struct ps_trouble_state copy = *s;
+    pthread_mutex_unlock(&t->lock);
+    if (told)
+        tell(t, which, PS_TROUBLE_LASTS, &copy, now_us);
+}
+
+void ps_troubles_remind(struct ps_troubles *t)
+{
+    int64_t now_us = ps_clock_monotonic_us(t->clock);
+    for (int i = 0; i < PS_TROUBLE_COUNT; i++)
+        remind_of(t, (enum ps_trouble)i, now_us);
 }

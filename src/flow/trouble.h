@@ -23,6 +23,7 @@
 enum ps_trouble {
     PS_TROUBLE_QUEUE,           /* events cannot be made durable: ingest answers 503 */
     PS_TROUBLE_STORE,           /* events cannot be stored: they wait in the queue */
+    PS_TROUBLE_CONSUMER,        /* its thread has ended, or hangs */
     PS_TROUBLE_DEAD_LETTERS,    /* a letter cannot be made durable: counting waits */
     PS_TROUBLE_LETTERS_FULL,    /* events that would become letters are refused */
     PS_TROUBLE_LETTERS_DAMAGED, /* some letters were lost to damage of their file */
@@ -78,6 +79,12 @@ void ps_trouble_begin(struct ps_troubles *t, enum ps_trouble which, int code, co
 void ps_trouble_end(struct ps_troubles *t, enum ps_trouble which);
 /* Begins when code < 0, else ends. */
 void ps_trouble_report(struct ps_troubles *t, enum ps_trouble which, int code, const char *text);
+
+/* Whether any trouble is there with which health says 503. */
+bool ps_troubles_are_failing(struct ps_troubles *t);
+/* To be called now and then: the listener hears of those that last and were not reported for a
+ * minute (a nightly job fails once, and its trouble lasts until the next run). */
+void ps_troubles_remind(struct ps_troubles *t);
 
 /* A copy of one state; false when it is not present. */
 bool ps_trouble_get(struct ps_troubles *t, enum ps_trouble which, struct ps_trouble_state *ret);

@@ -139,6 +139,7 @@ static void open_server(struct rig *rig, const struct rig_options *o)
         .receipts = rig->receipts,
         .kv = rig->kv,
         .clock = &rig->clock.clock,
+        .troubles = &rig->troubles,
         .aggregator = &rig->aggregator,
         .version = "9.8.7",
         .data_dir = "data",
@@ -170,6 +171,7 @@ int rig_open_as(void **state, const struct rig_options *o)
     rig->clock.clock = (struct ps_clock){rig_now_ms, rig_monotonic_us, rig_sleep_ms};
     atomic_store(&rig->clock.now_ms, RIG_NOW_MS);
     memset(rig->secret, 7, sizeof rig->secret);
+    ps_troubles_init(&rig->troubles, &rig->clock.clock, NULL, NULL);
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->synced, NULL);
     pthread_cond_init(&rig->released, NULL);
@@ -178,7 +180,8 @@ int rig_open_as(void **state, const struct rig_options *o)
                      0);
     gate_queue_init(&rig->gate, rig->inner);
     assert_int_equal(ps_kv_open(&ps_kv_mem, &rig->kv, TARGET, false, &e), 0);
-    assert_int_equal(ps_commit_open(&rig->commit, &rig->gate.queue, count_sync, rig, &e), 0);
+    assert_int_equal(
+        ps_commit_open(&rig->commit, &rig->gate.queue, count_sync, rig, &rig->troubles, &e), 0);
     assert_int_equal(ps_store_open(&ps_store_mem, &rig->store, TARGET, PS_STORE_WRITE, &e), 0);
     assert_int_equal(ps_ledger_open(&ps_ledger_mem, &rig->ledger, TARGET, PS_STORE_WRITE, &e), 0);
     rig->receipts = ps_receipts_open();

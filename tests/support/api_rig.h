@@ -27,6 +27,7 @@ struct rig {
     struct ps_commit *commit;
     struct ps_receipts *receipts; /* nobody takes them but the test */
     struct ps_aggregator_counters aggregator;
+    struct ps_troubles troubles;
     struct ps_api *api;
     uint8_t secret[PS_SECRET_BYTES];
 

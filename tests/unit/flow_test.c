@@ -467,7 +467,7 @@ static void commit_answers_and_is_durable(void **state)
     struct ps_commit *commit;
     struct ps_outbox outbox;
     struct ps_queue_info info;
-    assert_int_equal(ps_commit_open(&commit, w->queue, NULL, NULL, NULL), 0);
+    assert_int_equal(ps_commit_open(&commit, w->queue, NULL, NULL, NULL, NULL), 0);
     ps_outbox_init(&outbox, 1 << 20);
     for (int i = 0; i < 10; i++) {
         struct ps_event event = event_of("c1", "/c", 1);
@@ -500,7 +500,7 @@ static void full_queue_says_so(void **state)
     snprintf(target, sizeof target, "%s-full", w->target);
     assert_int_equal(ps_queue_open(&ps_queue_mem, &queue, target, PS_QUEUE_WRITE, &limits, NULL),
                      0);
-    assert_int_equal(ps_commit_open(&commit, queue, NULL, NULL, NULL), 0);
+    assert_int_equal(ps_commit_open(&commit, queue, NULL, NULL, NULL, NULL), 0);
     ps_outbox_init(&outbox, 1 << 20);
     ps_outbox_event(&outbox, &event);
     for (; r == 0 && sent < 10000; sent++)

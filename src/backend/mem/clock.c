@@ -39,7 +39,8 @@ struct ps_clock *ps_clock_system(void)
 
 static int64_t manual_now_ms(struct ps_clock *c)
 {
-    return ((struct ps_clock_manual *)c)->now_ms;
+    struct ps_clock_manual *m = (struct ps_clock_manual *)c;
+    return m->now_ms + m->wall_ahead_ms;
 }
 
 static int64_t manual_monotonic_us(struct ps_clock *c)
@@ -56,4 +57,5 @@ void ps_clock_manual_init(struct ps_clock_manual *c, int64_t now_ms)
 {
     c->clock = (struct ps_clock){manual_now_ms, manual_monotonic_us, manual_sleep_ms};
     c->now_ms = now_ms;
+    c->wall_ahead_ms = 0;
 }
