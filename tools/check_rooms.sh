@@ -31,5 +31,10 @@ while IFS= read -r f; do complain "$f: only daemon and cli may exit or take sign
 done < <(grep -rnlE '\bexit\(|\bsigaction\(|\bsignal\(' src | grep -vE '^src/(daemon|cli)/')
 while IFS= read -r f; do complain "$f: the disk is behind base/disk.h"
 done < <(grep -rnE '\b(pwrite|f?truncate|fsync|fdatasync|renameat2?|unlink(at)?|mkdir(at)?|link(at)?)\(' src --include='*.c' | grep -vE '^src/base/disk\.c:|:\s*(/?\*|//)')
+# Who waits by the wall clock waits an hour longer when it is set back by one.
+while IFS=: read -r file line _; do
+    case $file in src/base/wait.? | src/base/log.c | src/backend/mem/clock.c) ;;
+    *) complain "$file:$line: waits and reads times by base/wait.h and port/clock.h" ;; esac
+done < <(grep -rnE 'pthread_cond_timedwait|(sem|mutex|rwlock)_timed|CLOCK_REALTIME|\bgettimeofday\(|[^_a-z]time\(NULL\)' src)
 [ $bad -eq 0 ] && echo "rooms: every include keeps the table"
 exit $bad

@@ -22,7 +22,8 @@ static int faulty_open(struct ps_store **ret, const char *target, enum ps_store_
                        struct ps_err *e)
 {
     struct faulty *f = calloc(1, sizeof *f);
-    int r = ps_store_open(&ps_store_mem, &f->inner, target, mode, e);
+    int r = ps_store_open(faults.behind != NULL ? faults.behind : &ps_store_mem, &f->inner, target,
+                          mode, e);
     if (r < 0) {
         free(f);
         return r;
@@ -37,6 +38,18 @@ static void faulty_close(struct ps_store *s)
     free(s);
 }
 
+static int forget(struct ps_store *s, const struct ps_batch *b, struct ps_applied *ret,
+                  struct ps_err *e)
+{
+    struct ps_batch empty = {.partition = b->partition,
+                             .first_position = b->first_position,
+                             .next_position = b->next_position};
+    memset(ret->outcomes, PS_OUTCOME_NEW, b->count);
+    struct ps_applied none = {.outcomes = ret->outcomes};
+    ret->fresh = b->count;
+    return ps_store_apply(inner(s), &empty, &none, e);
+}
+
 static int faulty_apply(struct ps_store *s, const struct ps_batch *b, struct ps_applied *ret,
                         struct ps_err *e)
 {
@@ -46,9 +59,19 @@ static int faulty_apply(struct ps_store *s, const struct ps_batch *b, struct ps_
     }
     for (size_t i = 0; faults.poison != NULL && i < b->count; i++)
         if (b->events[i].id.len == strlen(faults.poison) &&
-            memcmp(b->events[i].id.ptr, faults.poison, b->events[i].id.len) == 0)
-            return ps_fail(e, PS_EIO, "injected: poison");
-    return ps_store_apply(inner(s), b, ret, e);
+            memcmp(b->events[i].id.ptr, faults.poison, b->events[i].id.len) == 0) {
+            if (faults.poison_works > 0 && --faults.poison_works == 0)
+                faults.poison = NULL;
+            return ps_fail(e, faults.poison_code != 0 ? faults.poison_code : PS_EINVAL,
+                           "injected: poison");
+        }
+    if (faults.forgets)
+        return forget(s, b, ret, e);
+    int r = ps_store_apply(inner(s), b, ret, e);
+    if (r < 0 || faults.apply_lies == 0 || b->direct)
+        return r;
+    faults.apply_lies--;
+    return ps_fail(e, faults.apply_code, "injected: apply, after it was committed");
 }
 
 static int faulty_settle(struct ps_store *s, const struct ps_stat_row *rows, size_t count,
@@ -66,6 +89,10 @@ static int faulty_settle(struct ps_store *s, const struct ps_stat_row *rows, siz
 static int faulty_position(struct ps_store *s, uint32_t partition, uint64_t *ret_position,
                            uint64_t *ret_watermark, struct ps_err *e)
 {
+    if (faults.position_fails > 0) {
+        faults.position_fails--;
+        return ps_fail(e, PS_EIO, "injected: position");
+    }
     return ps_store_position(inner(s), partition, ret_position, ret_watermark, e);
 }
 
@@ -105,8 +132,13 @@ static int faulty_transact(struct ps_store *s, enum ps_transact what, struct ps_
 {
     if (what == PS_BEGIN)
         return ps_store_begin(inner(s), e);
-    if (what == PS_COMMIT && faults.commit_fails == 0)
-        return ps_store_commit(inner(s), e);
+    if (what == PS_COMMIT && faults.commit_fails == 0) {
+        int r = ps_store_commit(inner(s), e);
+        if (r < 0 || faults.commit_lies == 0)
+            return r;
+        faults.commit_lies--;
+        return ps_fail(e, PS_EIO, "injected: commit, after it was committed");
+    }
     ps_store_rollback(inner(s));
     if (what == PS_ROLLBACK)
         return 0;
