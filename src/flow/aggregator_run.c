@@ -129,7 +129,7 @@ static void tell_store(struct ps_aggregator *a, int code, const struct ps_err *w
     struct ps_trouble_state other;
     a->counters.failing = code < 0 ? code : 0;
     if (code >= 0 || !ps_trouble_get(a->config.troubles, PS_TROUBLE_DEAD_LETTERS, &other))
-        ;
+        ps_trouble_report(a->config.troubles, PS_TROUBLE_STORE, code, code < 0 ? why->text : "");
 }
 
 /* One turn with the queue. While a transaction of fed events is open the queue has to wait. */
