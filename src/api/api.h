@@ -72,6 +72,9 @@ struct ps_api_config {
     void *replay_ctx;
 };
 
+/* Whether the server would listen on it: an address, and this machine's own. */
+int ps_api_check_host(const char *host, struct ps_err *e);
+
 /* PS_EDENIED: not a loopback address. PS_EINVAL: not an address. PS_EIO: cannot listen there. */
 int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct ps_err *e);
 uint16_t ps_api_port(const struct ps_api *api);

@@ -68,6 +68,13 @@ static int parse_address(const char *host, uint16_t port, union address *ret, so
     return 0;
 }
 
+int ps_api_check_host(const char *host, struct ps_err *e)
+{
+    union address a;
+    socklen_t len;
+    return parse_address(host, 0, &a, &len, e);
+}
+
 static int listen_on(const struct ps_api_config *config, int *ret_fd, uint16_t *ret_port,
                      struct ps_err *e)
 {

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "daemon/serve.h"
+#include "daemon/settings.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -35,11 +36,14 @@ int ps_cmd_config(struct ps_cli *c)
     if (ps_cli_words(c, 1, 1, &e) < 0)
         return ps_cli_fail(&e);
     if (strcmp(c->argv[0], "check") != 0) {
-        ps_fail(&e, PS_EINVAL, "config %s: there is only `config check`", c->argv[0]);
+        ps_cli_no_form(c, c->argv[0], &e);
         return ps_cli_fail(&e);
     }
-    ps_config_check(&c->config, stdout);
-    return PS_EXIT_OK;
+    ps_config_print(&c->config, stdout);
+    if (ps_settings_check(&c->config, &e) == 0)
+        return PS_EXIT_OK;
+    ps_cli_say(e.text);
+    return PS_EXIT_DIFFERS;
 }
 
 int ps_cmd_version(struct ps_cli *c)

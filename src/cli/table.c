@@ -160,6 +160,8 @@ static const char *put_row(const struct ps_table *t, struct ps_buf *line, const 
         }
         at = heading ? at : text + cell.len + 1;
     }
+    while (line->len > 0 && line->ptr[line->len - 1] == ' ')
+        line->len--;
     return at;
 }
 

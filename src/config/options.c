@@ -11,15 +11,11 @@
 #include "config/table.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define FIELD(name) offsetof(struct ps_config, name)
-
 enum {
-    NAME_MAX_BYTES = 48, /* of an option with its prefix; longer names are unknown ones */
     DESCRIPTION_MAX = 128,
     VALUE_SHOWN_MAX = 80, /* of a wrong value in a message */
 };
@@ -29,12 +25,13 @@ static const char *const system_file = "/etc/pathstats/pathstats.ini";
 
 /* --- one value -------------------------------------------------------------------------------- */
 
-static bool is_text(const struct ps_option *o)
+bool ps_option_is_text(const struct ps_option *o)
 {
-    return o->rule.kind == PS_VALUE_TEXT || o->rule.kind == PS_VALUE_LISTEN;
+    return o->rule.kind == PS_VALUE_TEXT || o->rule.kind == PS_VALUE_LISTEN ||
+           o->rule.kind == PS_VALUE_SECRET || o->rule.kind == PS_VALUE_URL;
 }
 
-static const struct ps_option *find_option(const char *name)
+const struct ps_option *ps_option_find(const char *name)
 {
     for (size_t i = 0; i < ps_option_count; i++)
         if (strcmp(ps_options[i].name, name) == 0)
@@ -46,7 +43,7 @@ static void store_value(struct ps_config *c, const struct ps_option *o, const ch
                         int64_t number)
 {
     char *field = (char *)c + o->field;
-    if (is_text(o))
+    if (ps_option_is_text(o))
         snprintf(field, PS_CONFIG_TEXT_MAX, "%s", text);
     else if (o->rule.kind == PS_VALUE_BOOL)
         *(bool *)(void *)field = number != 0;
@@ -54,15 +51,14 @@ static void store_value(struct ps_config *c, const struct ps_option *o, const ch
         *(int64_t *)(void *)field = number;
 }
 
-/* What is printed ends up in logs and tickets. */
+/* What is printed ends up in logs and tickets; a URL may hold a password, or be one. */
 static bool is_secret(const struct ps_option *o)
 {
-    return o->field == FIELD(s3_secret_access_key);
+    return o->rule.kind == PS_VALUE_SECRET || o->rule.kind == PS_VALUE_URL;
 }
 
-/* `where` is the source as a person knows it: "a.ini:3", "PATHSTATS_LISTEN", "--listen". */
-static int set_option(struct ps_config *c, const struct ps_option *o, const char *value,
-                      enum ps_config_source source, int line, const char *where, struct ps_err *e)
+int ps_option_set(struct ps_config *c, const struct ps_option *o, const char *value,
+                  enum ps_config_source source, int line, const char *where, struct ps_err *e)
 {
     int64_t number = 0;
     size_t index = (size_t)(o - ps_options);
@@ -81,7 +77,7 @@ static int set_option(struct ps_config *c, const struct ps_option *o, const char
     return 0;
 }
 
-static int fail_unknown(const char *where, const char *name, struct ps_err *e)
+int ps_option_unknown(const char *where, const char *name, struct ps_err *e)
 {
     const char *near = ps_config_nearest(name);
     if (near == NULL)
@@ -91,13 +87,12 @@ static int fail_unknown(const char *where, const char *name, struct ps_err *e)
                    VALUE_SHOWN_MAX, name, near);
 }
 
-/* "data_dir" as "--data-dir" or "PATHSTATS_DATA_DIR". */
-static void format_name(char to[NAME_MAX_BYTES], const struct ps_option *o,
-                        enum ps_config_source source)
+void ps_option_name(char to[PS_OPTION_NAME_MAX], const struct ps_option *o,
+                    enum ps_config_source source)
 {
     const char *prefix = source == PS_FROM_ENV ? env_prefix : source == PS_FROM_FLAG ? "--" : "";
-    int n = snprintf(to, NAME_MAX_BYTES, "%s%s", prefix, o->name);
-    PS_ASSERT(n > 0 && n < NAME_MAX_BYTES);
+    int n = snprintf(to, PS_OPTION_NAME_MAX, "%s%s", prefix, o->name);
+    PS_ASSERT(n > 0 && n < PS_OPTION_NAME_MAX);
     for (char *p = to; *p != '\0'; p++) {
         if (source == PS_FROM_ENV && *p >= 'a' && *p <= 'z')
             *p = (char)(*p - 'a' + 'A');
@@ -110,8 +105,8 @@ void ps_config_init(struct ps_config *c)
 {
     memset(c, 0, sizeof(*c));
     for (size_t i = 0; i < ps_option_count; i++) {
-        int r = set_option(c, &ps_options[i], ps_options[i].preset, PS_FROM_DEFAULT, 0, "default",
-                           NULL);
+        int r = ps_option_set(c, &ps_options[i], ps_options[i].preset, PS_FROM_DEFAULT, 0,
+                              "default", NULL);
         PS_ASSERT(r == 0);
     }
 }
@@ -119,12 +114,12 @@ void ps_config_init(struct ps_config *c)
 int ps_config_set(struct ps_config *c, const char *name, const char *value,
                   enum ps_config_source source, struct ps_err *e)
 {
-    char where[NAME_MAX_BYTES];
-    const struct ps_option *o = find_option(name);
+    char where[PS_OPTION_NAME_MAX];
+    const struct ps_option *o = ps_option_find(name);
     if (o == NULL)
-        return fail_unknown("option", name, e);
-    format_name(where, o, source);
-    return set_option(c, o, value, source, 0, where, e);
+        return ps_option_unknown("option", name, e);
+    ps_option_name(where, o, source);
+    return ps_option_set(c, o, value, source, 0, where, e);
 }
 
 /* --- the nearest name ------------------------------------------------------------------------- */
@@ -143,92 +138,69 @@ const char *ps_config_nearest(const char *name)
     return n.best;
 }
 
-/* --- the file --------------------------------------------------------------------------------- */
-
-struct reading {
-    struct ps_config *c;
-    const char *file;
-    FILE *stream;
-    struct ps_err *e;
-    int line;
-    int result; /* the first mistake */
-};
-
-/* inih asks for lines through here, because it does not say which line a handler is called for,
- * takes indented lines for continuations (people indent under sections), and would read the tail
- * of a long line as another one. */
-static char *read_ini_line(char *to, int room, void *user)
-{
-    struct reading *r = user;
-    if (r->result < 0 || fgets(to, room, r->stream) == NULL)
-        return NULL;
-    r->line++;
-    size_t len = strlen(to), blanks = strspn(to, " \t");
-    if (len + 1 == (size_t)room && to[len - 1] != '\n' && !feof(r->stream)) {
-        r->result = ps_fail(r->e, PS_EINVAL, "%s:%d: the line is longer than %d bytes", r->file,
-                            r->line, room - 2);
-        return NULL;
-    }
-    memmove(to, to + blanks, len - blanks + 1);
-    return to;
-}
-
-static int take_ini_value(void *user, const char *section, const char *name, const char *value)
-{
-    struct reading *r = user;
-    char where[PS_CONFIG_TEXT_MAX + 16];
-    (void)section;
-    if (r->result < 0)
-        return 0;
-    snprintf(where, sizeof(where), "%s:%d", r->file, r->line);
-    const struct ps_option *o = find_option(name);
-    if (o == NULL)
-        r->result = fail_unknown(where, name, r->e);
-    else if (o->field == FIELD(config))
-        r->result = ps_fail(r->e, PS_EINVAL, "%s: a configuration file cannot name another", where);
-    else
-        r->result = set_option(r->c, o, value, PS_FROM_FILE, r->line, where, r->e);
-    return r->result == 0;
-}
-
-int ps_config_load_file(struct ps_config *c, const char *file, struct ps_err *e)
-{
-    struct reading r = {.c = c, .file = file, .e = e};
-    r.stream = fopen(file, "re");
-    if (r.stream == NULL)
-        return ps_fail(e, errno == ENOENT ? PS_ENOENT : PS_EIO, "%s: %s", file, strerror(errno));
-    int parsed = ini_parse_stream(read_ini_line, &r, take_ini_value, &r);
-    if (r.result == 0 && ferror(r.stream))
-        r.result = ps_fail(e, PS_EIO, "%s: %s", file, strerror(errno));
-    else if (r.result == 0 && parsed != 0)
-        r.result = ps_fail(e, PS_EINVAL, "%s:%d: neither [section] nor name = value", file, parsed);
-    fclose(r.stream);
-    if (r.result == 0)
-        snprintf(c->config, sizeof(c->config), "%s", file);
-    return r.result;
-}
-
 /* --- environment and flags -------------------------------------------------------------------- */
 
 int ps_config_load_env(struct ps_config *c, struct ps_err *e)
 {
     for (size_t i = 0; i < ps_option_count; i++) {
-        char name[NAME_MAX_BYTES];
-        format_name(name, &ps_options[i], PS_FROM_ENV);
+        char name[PS_OPTION_NAME_MAX];
+        ps_option_name(name, &ps_options[i], PS_FROM_ENV);
         const char *value = getenv(name);
         if (value == NULL || value[0] == '\0')
             continue;
-        int r = set_option(c, &ps_options[i], value, PS_FROM_ENV, 0, name, e);
+        int r = ps_option_set(c, &ps_options[i], value, PS_FROM_ENV, 0, name, e);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
+/* Kubernetes sets these for a service of that name (PATHSTATS_PORT_8787_TCP=tcp://10.0.0.1:8787).
+ */
+static bool is_service_link(const char *name, const char *value)
+{
+    return strncmp(name, "SERVICE_", 8) == 0 ||
+           (strncmp(name, "PORT", 4) == 0 && (name[4] == '_' || strstr(value, "://") != NULL));
+}
+
+static int check_variable(const char *variable, struct ps_err *e)
+{
+    char name[PS_NEAR_WORD_MAX];
+    const char *at = variable + strlen(env_prefix);
+    size_t len = strcspn(at, "=");
+    if (at[len] == '\0' || at[len + 1] == '\0')
+        return 0; /* empty is unset */
+    snprintf(name, sizeof(name), "%.*s", (int)len, at);
+    if (is_service_link(name, at + len + 1))
+        return 0;
+    for (char *p = name; *p != '\0'; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+    if (len < sizeof(name) && ps_option_find(name) != NULL)
+        return 0;
+    char near[PS_OPTION_NAME_MAX];
+    const char *best = ps_config_nearest(name);
+    if (best == NULL)
+        return ps_fail(e, PS_EINVAL,
+                       "%.*s: there is no such setting; `pathstats --help` lists them",
+                       (int)(at + len - variable), variable);
+    ps_option_name(near, ps_option_find(best), PS_FROM_ENV);
+    return ps_fail(e, PS_EINVAL, "%.*s: there is no such setting; did you mean %s?",
+                   (int)(at + len - variable), variable, near);
+}
+
+int ps_config_check_env(struct ps_err *e)
+{
+    int r = 0;
+    for (char **variable = environ; r == 0 && variable != NULL && *variable != NULL; variable++)
+        if (strncmp(*variable, env_prefix, strlen(env_prefix)) == 0)
+            r = check_variable(*variable, e);
+    return r;
+}
+
 /* The option of "--data-dir", "--data_dir=x" or "--no-json"; NULL for anything else. */
 static const struct ps_option *match_flag(const char *arg, const char **ret_value, bool *ret_no)
 {
-    char name[NAME_MAX_BYTES];
+    char name[PS_OPTION_NAME_MAX];
     size_t len = strcspn(arg, "=");
     if (strncmp(arg, "--", 2) != 0 || len - 2 >= sizeof(name))
         return NULL;
@@ -237,9 +209,9 @@ static const struct ps_option *match_flag(const char *arg, const char **ret_valu
     name[len - 2] = '\0';
     *ret_value = arg[len] == '=' ? arg + len + 1 : NULL;
     *ret_no = false;
-    const struct ps_option *o = find_option(name);
+    const struct ps_option *o = ps_option_find(name);
     if (o == NULL && strncmp(name, "no_", 3) == 0) {
-        o = find_option(name + 3);
+        o = ps_option_find(name + 3);
         *ret_no = true;
         if (o != NULL && o->rule.kind != PS_VALUE_BOOL)
             return NULL;
@@ -324,82 +296,4 @@ int ps_config_load(struct ps_config *c, int argc, char **argv, struct ps_err *e)
         return kept;
     int r = ps_config_load_rest(c, e);
     return r < 0 ? r : kept;
-}
-
-/* --- for people ------------------------------------------------------------------------------- */
-
-static const char *value_word(const struct ps_option *o)
-{
-    switch (o->rule.kind) {
-    case PS_VALUE_TEXT: return "TEXT";
-    case PS_VALUE_LISTEN: return "HOST:PORT";
-    case PS_VALUE_INT: return "N";
-    case PS_VALUE_SIZE: return "SIZE";
-    case PS_VALUE_DURATION: return "TIME";
-    case PS_VALUE_CHOICE: return "LEVEL";
-    case PS_VALUE_BOOL: return "";
-    }
-    return "";
-}
-
-bool ps_config_option(size_t i, struct ps_config_option *ret)
-{
-    if (i >= ps_option_count)
-        return false;
-    const struct ps_option *o = &ps_options[i];
-    bool negative = o->rule.kind == PS_VALUE_BOOL && strcmp(o->preset, "true") == 0;
-    char flag[NAME_MAX_BYTES];
-    *ret = (struct ps_config_option){.name = o->name,
-                                     .section = o->section,
-                                     .help = o->help,
-                                     .preset = o->preset,
-                                     .value = value_word(o),
-                                     .choices = o->rule.choices};
-    format_name(flag, o, PS_FROM_FLAG);
-    snprintf(ret->flag, sizeof(ret->flag), "%s%s", negative ? "--[no-]" : "--", flag + 2);
-    return true;
-}
-
-static void format_value(const struct ps_config *c, const struct ps_option *o, char *to, size_t n)
-{
-    const char *field = (const char *)c + o->field;
-    if (is_secret(o) && field[0] != '\0')
-        snprintf(to, n, "; (set, not shown)");
-    else if (is_text(o))
-        snprintf(to, n, "%s", field);
-    else if (o->rule.kind == PS_VALUE_BOOL)
-        ps_value_format(&o->rule, *(const bool *)(const void *)field, to, n);
-    else
-        ps_value_format(&o->rule, *(const int64_t *)(const void *)field, to, n);
-}
-
-static void format_source(const struct ps_config *c, size_t i, char *to, size_t n)
-{
-    char name[NAME_MAX_BYTES];
-    format_name(name, &ps_options[i], c->sources[i]);
-    switch (c->sources[i]) {
-    case PS_FROM_DEFAULT: snprintf(to, n, "default"); break;
-    case PS_FROM_FILE: snprintf(to, n, "%s:%d", c->config, c->lines[i]); break;
-    case PS_FROM_ENV:
-    case PS_FROM_FLAG: snprintf(to, n, "%s", name); break;
-    }
-}
-
-void ps_config_check(const struct ps_config *c, FILE *out)
-{
-    const char *section = "";
-    for (size_t i = 0; i < ps_option_count; i++) {
-        const struct ps_option *o = &ps_options[i];
-        char value[PS_CONFIG_TEXT_MAX], source[PS_CONFIG_TEXT_MAX + 16],
-            line[PS_CONFIG_TEXT_MAX + 64];
-        if (strcmp(section, o->section) != 0)
-            fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "", o->section);
-        section = o->section;
-        format_value(c, o, value, sizeof(value));
-        format_source(c, i, source, sizeof(source));
-        /* The file cannot name itself, so that line is for the eye only. */
-        snprintf(line, sizeof(line), "%s%s = %s", o->field == FIELD(config) ? "; " : "", o->name,
-                 value);
-        fprintf(out, "%-40s ; %s\n", line, source);
-    }
 }

@@ -7,10 +7,11 @@
  * The rank travels with each value, so the sources may be read in any order: a weaker one never
  * replaces a stronger one, and within one source the last wins.
  *
- * The file is INI: `name = value`, comments after ; or #, [sections] for the reader's eye only. An
- * unknown name is an error there and among flags; in the environment it is not, because others put
- * PATHSTATS_* there too (Kubernetes does for a service named pathstats), nor is an empty variable.
- * Flags: --data-dir X, --data-dir=X; for a bool --json, --no-json, --json=false.
+ * The file is INI: `name = value`, comments after ; or #, [sections] as the table has them, for the
+ * reader's eye. An unknown section or name is an error there, an unknown name among flags, and in
+ * the environment where ps_config_check_env is asked: not everywhere, because others put
+ * PATHSTATS_* there too (what Kubernetes sets for a service named pathstats is known). An empty
+ * variable is unset. Flags: --data-dir X, --data-dir=X; for a bool --json, --no-json, --json=false.
  * Sizes: 65536, 64k, 16MB, 10GiB; every unit counts in 1024s. Durations: 100ms, 5s, 10m, 72h, 3d.
  *
  * Messages name the source (file:line, variable, flag), the value and what would be right.
@@ -76,6 +77,10 @@ void ps_config_init(struct ps_config *c);
 int ps_config_set(struct ps_config *c, const char *name, const char *value,
                   enum ps_config_source source, struct ps_err *e);
 
+/* PS_EINVAL for a PATHSTATS_… variable that is no setting. For those who start something: to read
+ * with a variable too many does no harm. */
+int ps_config_check_env(struct ps_err *e);
+
 /* PS_ENOENT, PS_EIO; PS_EINVAL for the first mistake in it. */
 int ps_config_load_file(struct ps_config *c, const char *file, struct ps_err *e);
 int ps_config_load_env(struct ps_config *c, struct ps_err *e);
@@ -108,7 +113,11 @@ struct ps_config_option {
 };
 bool ps_config_option(size_t i, struct ps_config_option *ret);
 
-/* Every value and where it came from, itself a valid configuration file. */
-void ps_config_check(const struct ps_config *c, FILE *out);
+/* Every value and where it came from, itself a valid configuration file. Secrets are left out. */
+void ps_config_print(const struct ps_config *c, FILE *out);
+
+/* Where the value of an option came from: "a.ini:3", "PATHSTATS_LISTEN", "--listen", "default". */
+enum ps_config_source ps_config_where(const struct ps_config *c, const char *name, char *to,
+                                      size_t n);
 
 #endif

@@ -11,6 +11,14 @@
     {                                                                                              \
         PS_VALUE_TEXT, bytes_min, PS_CONFIG_TEXT_MAX - 1, NULL                                     \
     }
+#define SECRET                                                                                     \
+    {                                                                                              \
+        PS_VALUE_SECRET, 0, PS_CONFIG_TEXT_MAX - 1, NULL                                           \
+    }
+#define URL                                                                                        \
+    {                                                                                              \
+        PS_VALUE_URL, 0, PS_CONFIG_TEXT_MAX - 1, NULL                                              \
+    }
 #define LISTEN                                                                                     \
     {                                                                                              \
         PS_VALUE_LISTEN, 1, PS_CONFIG_TEXT_MAX - 1, NULL                                           \
@@ -69,21 +77,21 @@ const struct ps_option ps_options[] = {
     OPTION(objects, "archive", "dir", TEXT(1), "where archived days go: dir or s3"),
     OPTION(archive_dir, "archive", "", TEXT(0), "folder of archived days (DATA_DIR/objects)"),
     OPTION(s3_bucket, "archive", "", TEXT(0), "bucket, or bucket/prefix"),
-    OPTION(s3_endpoint, "archive", "", TEXT(0), "https://host of the S3 service (AWS)"),
+    OPTION(s3_endpoint, "archive", "", URL, "https://host of the S3 service (AWS)"),
     OPTION(s3_region, "archive", "", TEXT(0), "region (AWS_REGION, us-east-1)"),
-    OPTION(s3_access_key_id, "archive", "", TEXT(0), "(AWS_ACCESS_KEY_ID)"),
-    OPTION(s3_secret_access_key, "archive", "", TEXT(0), "(AWS_SECRET_ACCESS_KEY)"),
+    OPTION(s3_access_key_id, "archive", "", TEXT(0), "key to sign with (AWS_ACCESS_KEY_ID)"),
+    OPTION(s3_secret_access_key, "archive", "", SECRET, "its secret (AWS_SECRET_ACCESS_KEY)"),
     OPTION(s3_virtual_host, "archive", "false", YES_NO,
            "bucket.host/key instead of host/bucket/key"),
     OPTION(s3_timeout, "archive", "30s", DURATION(100, 600000),
            "for connecting, and for standing still"),
-    OPTION(s3_retries, "archive", "4", NUMBER(0, 20), "of one request"),
+    OPTION(s3_retries, "archive", "4", NUMBER(0, 20), "tries of a request after the first"),
     OPTION(cron_archive, "triggers", "0 2 * * *", TEXT(1), "when to archive (UTC), or off"),
     OPTION(cron_snapshot, "triggers", "*/5 * * * *", TEXT(1), "when to make a snapshot, or off"),
     OPTION(cron_capacity, "triggers", "0 */6 * * *", TEXT(1), "when to look at the size, or off"),
     OPTION(max_db_size, "capacity", "10GB", SIZE(MB, 1024 * 1024 * GB),
            "warn at 70, 85 and 95 % of it"),
-    OPTION(webhook, "capacity", "", TEXT(0), "URL that gets a JSON POST with each warning"),
+    OPTION(webhook, "capacity", "", URL, "URL that gets a JSON POST with each warning"),
     OPTION(log_level, "output", "info", CHOICE("error|warn|info|debug"),
            "how much goes to standard error"),
     OPTION(json, "output", "false", YES_NO, "machine-readable output"),

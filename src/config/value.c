@@ -114,10 +114,12 @@ bool ps_value_parse(const struct ps_value_rule *rule, const char *text, int64_t 
     bool ok = false;
     switch (rule->kind) {
     case PS_VALUE_TEXT:
+    case PS_VALUE_SECRET:
+    case PS_VALUE_URL:
     case PS_VALUE_LISTEN: {
         int64_t len = (int64_t)strlen(text);
         return len >= rule->min && len <= rule->max &&
-               (rule->kind == PS_VALUE_TEXT || ends_in_port(text));
+               (rule->kind != PS_VALUE_LISTEN || ends_in_port(text));
     }
     case PS_VALUE_INT: ok = parse_digits(&text, &value) && *text == '\0'; break;
     case PS_VALUE_SIZE:
@@ -153,6 +155,8 @@ void ps_value_format(const struct ps_value_rule *rule, int64_t value, char *to, 
 {
     switch (rule->kind) {
     case PS_VALUE_TEXT:
+    case PS_VALUE_SECRET:
+    case PS_VALUE_URL:
     case PS_VALUE_LISTEN: PS_ASSERT(!"a text has no number"); break;
     case PS_VALUE_INT: snprintf(to, n, "%" PRId64, value); break;
     case PS_VALUE_SIZE: format_quantity(size_units, PS_COUNT_OF(size_units), value, to, n); break;
@@ -178,6 +182,8 @@ void ps_value_describe(const struct ps_value_rule *rule, char *to, size_t n)
                                                          : "a whole number";
     switch (rule->kind) {
     case PS_VALUE_TEXT:
+    case PS_VALUE_SECRET:
+    case PS_VALUE_URL:
         snprintf(to, n, "%" PRId64 " to %" PRId64 " bytes of text", rule->min, rule->max);
         return;
     case PS_VALUE_LISTEN:

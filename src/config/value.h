@@ -12,6 +12,8 @@
 enum ps_value_kind {
     PS_VALUE_TEXT,
     PS_VALUE_LISTEN, /* text that ends in :port */
+    PS_VALUE_SECRET, /* text that is never shown */
+    PS_VALUE_URL,    /* text of which scheme and host are shown */
     PS_VALUE_INT,
     PS_VALUE_SIZE,     /* bytes */
     PS_VALUE_DURATION, /* milliseconds */

@@ -3,8 +3,10 @@
 
 #include "base/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -39,18 +41,24 @@ int ps_datadir_require(const struct ps_datadir *d, struct ps_err *e)
                    strerror(errno));
 }
 
-static int make_folders(const char *path, struct ps_err *e)
+/* *ret_made: the length of the uppermost folder on the way that was not there; 0 when the last one
+ * was. */
+static int make_folders(const char *path, size_t *ret_made, struct ps_err *e)
 {
     char part[PS_DATADIR_PATH_MAX];
+    size_t made = 0;
     snprintf(part, sizeof part, "%s", path);
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        ps_disk_mkdir(AT_FDCWD, part, 0750); /* the last one tells */
+        bool is_new = ps_disk_mkdir(AT_FDCWD, part, 0750) == 0; /* the last one tells of failures */
+        made = is_new && made == 0 ? strlen(part) : made;
         *slash = '/';
     }
-    if (ps_disk_mkdir(AT_FDCWD, part, 0750) < 0 && errno != EEXIST)
+    bool is_new = ps_disk_mkdir(AT_FDCWD, part, 0750) == 0;
+    if (!is_new && errno != EEXIST)
         return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "cannot make the folder %s: %s",
                        path, strerror(errno));
+    *ret_made = is_new && made == 0 ? strlen(part) : made;
     return 0;
 }
 
@@ -63,7 +71,7 @@ static void read_note(int fd, char to[PS_DATADIR_NOTE_MAX])
 
 int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e)
 {
-    int r = make_folders(d->path, e);
+    int r = make_folders(d->path, &d->made, e);
     if (r < 0)
         return r;
     int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDWR | O_CREAT, 0640);
@@ -106,6 +114,50 @@ int ps_datadir_holder(const struct ps_datadir *d, char ret[PS_DATADIR_NOTE_MAX],
         read_note(fd, ret);
     close(fd);
     return held;
+}
+
+/* --- taking it back --- */
+
+/* What this program puts into its folder. Whatever else is there stays, and so does the folder. */
+static bool is_ours(const char *name)
+{
+    static const char *const names[] = {"pathstats.db", "kv.db", "secret", "lock"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0) /* pathstats.db-wal, secret.tmp */
+            return true;
+    return false;
+}
+
+static void remove_files(const char *path, bool all)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        if (entry->d_name[0] != '.' && (all || is_ours(entry->d_name)))
+            ps_disk_unlink(dirfd(folder), entry->d_name);
+    closedir(folder);
+}
+
+void ps_datadir_undo(struct ps_datadir *d)
+{
+    char part[PS_DATADIR_PATH_MAX];
+    if (d->made == 0 || d->lock_fd < 0)
+        return;
+    remove_files(d->queue, true);
+    ps_disk_rmdir(AT_FDCWD, d->queue);
+    snprintf(part, sizeof part, "%s/objects", d->path);
+    ps_disk_rmdir(AT_FDCWD, part); /* an empty one: a day archived is not nothing */
+    remove_files(d->path, false);
+    snprintf(part, sizeof part, "%s", d->path);
+    while (strlen(part) >= d->made &&
+           ps_disk_rmdir(AT_FDCWD, part) == 0) { /* one with anything in it stays */
+        char *slash = strrchr(part, '/');
+        if (slash == NULL)
+            break;
+        *slash = '\0';
+    }
+    d->made = 0;
 }
 
 void ps_datadir_unlock(struct ps_datadir *d)

@@ -23,6 +23,7 @@ struct ps_datadir {
     char database[PS_DATADIR_PATH_MAX], kv[PS_DATADIR_PATH_MAX], queue[PS_DATADIR_PATH_MAX],
         secret[PS_DATADIR_PATH_MAX], lock[PS_DATADIR_PATH_MAX];
     int lock_fd; /* -1: not held */
+    size_t made; /* this handle made the folder: where its path was new, as a length; else 0 */
 };
 
 /* Fills in the paths; touches nothing. */
@@ -35,6 +36,9 @@ int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e);
 int ps_datadir_note(struct ps_datadir *d, const char *listening, struct ps_err *e);
 /* 1: a process holds the lock, and ret says where it listens ("" when it does not). 0: nobody. */
 int ps_datadir_holder(const struct ps_datadir *d, char ret[PS_DATADIR_NOTE_MAX], struct ps_err *e);
+/* Removes the folder again, with what a start puts into it. Only if this handle made it and still
+ * holds the lock; for a caller that knows that nothing was stored there. */
+void ps_datadir_undo(struct ps_datadir *d);
 void ps_datadir_unlock(struct ps_datadir *d);
 
 #endif

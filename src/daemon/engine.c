@@ -105,6 +105,15 @@ static void wake_aggregator(void *ctx)
     ps_aggregator_wake(g->aggregator);
 }
 
+static int note_end(struct ps_engine *g, struct ps_err *e)
+{
+    struct ps_queue_info info;
+    int r = ps_queue_info(g->queue, &info, e);
+    if (r == 0)
+        g->first_position = info.end_position;
+    return r;
+}
+
 static int open_parts(struct ps_engine *g, struct ps_err *e)
 {
     const struct ps_config *c = g->config;
@@ -124,6 +133,8 @@ static int open_parts(struct ps_engine *g, struct ps_err *e)
     if (r == 0)
         r = ps_queue_open(ps_queue_backend(c->queue), &g->queue, g->dir.queue, PS_QUEUE_WRITE,
                           &limits, e);
+    if (r == 0)
+        r = note_end(g, e);
     if (r == 0)
         r = ps_kv_open(ps_kv_backend(c->kv), &g->kv, g->dir.kv, false, e);
     if (r == 0)
@@ -164,10 +175,24 @@ static int stop_consumer(struct ps_engine *g, struct ps_err *e)
     if (g->aggregator != NULL)
         ps_aggregator_stop(g->aggregator);
     pthread_join(g->consumer, NULL);
+    if (g->aggregator != NULL) {
+        const struct ps_aggregator_counters *k = ps_aggregator_counters(g->aggregator);
+        g->stored = k->fresh > 0 || k->dead_letters > 0;
+    }
     ps_aggregator_close(g->aggregator);
     if (g->outcome < 0 && e != NULL)
         *e = g->failure;
     return g->outcome;
+}
+
+/* A command that failed before it stored anything leaves nothing behind. */
+static bool leaves_nothing(struct ps_engine *g)
+{
+    struct ps_queue_info info;
+    if (g->keep_empty || g->stored)
+        return false;
+    return g->queue == NULL || (ps_queue_info(g->queue, &info, NULL) == 0 &&
+                                info.end_position == g->first_position && info.dead_letters == 0);
 }
 
 int ps_engine_close(struct ps_engine *g, struct ps_err *e)
@@ -176,8 +201,11 @@ int ps_engine_close(struct ps_engine *g, struct ps_err *e)
         ps_commit_close(g->commit);
     int r = stop_consumer(g, e);
     ps_receipts_close(g->receipts);
+    bool undo = leaves_nothing(g);
     ps_queue_close(g->queue);
     ps_kv_close(g->kv);
+    if (undo)
+        ps_datadir_undo(&g->dir);
     ps_datadir_unlock(&g->dir);
     ps_troubles_done(&g->troubles);
     explicit_bzero(g->secret, sizeof g->secret);

@@ -36,6 +36,10 @@ struct ps_engine {
     struct ps_aggregator *aggregator; /* NULL when it failed */
     int outcome;                      /* of opening, then of running */
     struct ps_err failure;
+
+    uint64_t first_position; /* the queue's end at open */
+    bool stored;             /* the consumer has stored or buried something */
+    bool keep_empty;         /* a new data directory stays although nothing was stored there */
 };
 
 /* Opens and recovers; the caller's config must outlive it. PS_EBUSY: the directory is in use. */
@@ -47,7 +51,7 @@ int ps_engine_wait_idle(struct ps_engine *g, int (*shown)(void *ctx), void *ctx,
 
 /* Commits what is pending, stores and counts all of it, writes the statistics, gives the lock back.
  * Frees in any case; negative when something could not be finished (it will be at the next start).
- */
+ * A data directory that this engine made and nothing went into is removed, unless keep_empty. */
 int ps_engine_close(struct ps_engine *g, struct ps_err *e);
 
 /* A dead letter after the other goes back into the queue, durably, then leaves. */

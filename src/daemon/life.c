@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int open_objects(struct ps_objects **ret, const struct ps_config *c,
-                        const struct ps_datadir *dir, struct ps_err *e)
+int ps_life_open_objects(struct ps_objects **ret, const struct ps_config *c,
+                         const struct ps_datadir *dir, struct ps_err *e)
 {
     char folder[PS_DATADIR_PATH_MAX];
     bool is_s3 = strcmp(c->objects, "s3") == 0;
@@ -16,7 +16,7 @@ static int open_objects(struct ps_objects **ret, const struct ps_config *c,
         return ps_fail(e, PS_EINVAL, "objects: there is no backend \"%s\"; try dir or s3",
                        c->objects);
     if (is_s3 && c->s3_bucket[0] == '\0')
-        return ps_fail(e, PS_EINVAL, "objects = s3 needs s3_bucket");
+        return ps_fail(e, PS_EINVAL, "s3 needs s3_bucket");
     if (c->archive_dir[0] != '\0')
         snprintf(folder, sizeof folder, "%s", c->archive_dir);
     else
@@ -47,7 +47,7 @@ int ps_life_open(struct ps_life *ret, const struct ps_config *config, const stru
         r = ps_store_open(ps_store_backend(config->store), &l.store, dir->database, PS_STORE_READ,
                           e);
     if (r == 0 && use != PS_LIFE_READ)
-        r = open_objects(&l.objects, config, dir, e);
+        r = ps_life_open_objects(&l.objects, config, dir, e);
     if (r < 0) {
         ps_life_close(&l);
         return r;

@@ -30,4 +30,8 @@ int ps_life_open(struct ps_life *ret, const struct ps_config *config, const stru
                  struct ps_clock *clock, enum ps_life_use use, struct ps_err *e);
 void ps_life_close(struct ps_life *l);
 
+/* The objects alone. */
+int ps_life_open_objects(struct ps_objects **ret, const struct ps_config *config,
+                         const struct ps_datadir *dir, struct ps_err *e);
+
 #endif

@@ -11,8 +11,10 @@
 #include "daemon/engine.h"
 #include "daemon/keeper.h"
 #include "daemon/life.h"
+#include "daemon/settings.h"
 #include "flow/capacity.h"
 
+#include <errno.h> /* program_invocation_name */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,20 +26,6 @@
 static int replay_letters(void *ctx, size_t *ret_count, struct ps_err *e)
 {
     return ps_engine_replay(ctx, ret_count, e);
-}
-
-/* "127.0.0.1:8787", "[::1]:8787", ":8787"; the option table has checked that it ends in :port. */
-static int split_listen(const char *listen, char host[PS_CONFIG_TEXT_MAX], uint16_t *ret_port,
-                        struct ps_err *e)
-{
-    const char *colon = strrchr(listen, ':');
-    if (colon == NULL)
-        return ps_fail(e, PS_EINVAL, "listen: \"%s\" is not HOST:PORT", listen);
-    snprintf(host, PS_CONFIG_TEXT_MAX, "%.*s", (int)(colon - listen), listen);
-    if (host[0] == '\0')
-        snprintf(host, PS_CONFIG_TEXT_MAX, "127.0.0.1");
-    *ret_port = (uint16_t)strtoul(colon + 1, NULL, 10);
-    return 0;
 }
 
 /* All of a running server. `life` is the HTTP thread's, for the questions of an administrator. */
@@ -82,13 +70,27 @@ static int tell_capacity(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
     return 0;
 }
 
+/* For a person who has just started it; a journal is read by others. */
+static void tell_what_next(const struct ps_config *c, const char *host_port)
+{
+    char where[2 * PS_CONFIG_TEXT_MAX] = "";
+    if (strcmp(c->data_dir, "data") != 0)
+        snprintf(where, sizeof where, " --data-dir %s", c->data_dir);
+    fprintf(stderr,
+            "  count a log:    %s import%s access.log\n"
+            "  send an event:  curl http://%s/api/events -d '{\"path\":\"/\",\"timestamp\":'$(date "
+            "+%%s000)'}'\n"
+            "  see the paths:  %s top%s\n",
+            program_invocation_name, where, host_port, program_invocation_name, where);
+}
+
 static int listen_there(struct server *s, const struct ps_api_orders *orders, struct ps_err *e)
 {
     struct ps_engine *g = s->engine;
     const struct ps_config *c = g->config;
     char host[PS_CONFIG_TEXT_MAX];
     uint16_t port = 0;
-    int r = split_listen(c->listen, host, &port, e);
+    int r = ps_settings_listen(c->listen, host, &port, e);
     if (r < 0)
         return r;
     struct ps_api_config config = {
@@ -119,8 +121,14 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         return r;
     char note[PS_CONFIG_TEXT_MAX + 16];
     snprintf(note, sizeof note, "%s:%u", host, (unsigned)ps_api_port(s->api));
+    r = ps_datadir_note(&g->dir, note, e);
+    if (r < 0)
+        return r;
     ps_log(PS_LOG_INFO, "listening on http://%s, data in %s", note, g->dir.path);
-    return ps_datadir_note(&g->dir, note, e);
+    g->keep_empty = true;
+    if (c->log_level >= PS_LOG_INFO && getenv("JOURNAL_STREAM") == NULL)
+        tell_what_next(c, note);
+    return 0;
 }
 
 static int open_server(struct server *s, const struct ps_config *config,
@@ -199,7 +207,9 @@ int ps_serve(const struct ps_config *config, struct ps_err *e)
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int r = open_server(&server, config, &orders, e);
+    int r = ps_settings_check(config, e);
+    if (r == 0)
+        r = open_server(&server, config, &orders, e);
     if (r == 0)
         wait_for_signal(&set);
     int closed = close_server(&server, r < 0 ? NULL : e);

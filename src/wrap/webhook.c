@@ -25,6 +25,22 @@ static void tell_host(const char *url, char to[TOLD_MAX])
     snprintf(to, TOLD_MAX, "%.*s%.*s", (int)(host - url), url, (int)(len - from), host + from);
 }
 
+int ps_webhook_check(const char *url, struct ps_err *e)
+{
+    CURLU *parts = curl_url();
+    char *host = NULL, *scheme = NULL;
+    if (parts == NULL)
+        return ps_fail(e, PS_ENOMEM, "no memory");
+    bool ok = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+              curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+              (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+              curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] != '\0';
+    curl_free(host);
+    curl_free(scheme);
+    curl_url_cleanup(parts);
+    return ok ? 0 : ps_fail(e, PS_EINVAL, "not a URL; write http://host/path or https://host/path");
+}
+
 int ps_webhook_post(const char *url, struct ps_str json, struct ps_err *e)
 {
     long status = 0;

@@ -10,6 +10,9 @@
 
 enum { PS_WEBHOOK_TIMEOUT_MS = 10000 };
 
+/* Is it an http or https URL with a host? The text does not repeat it. */
+int ps_webhook_check(const char *url, struct ps_err *e);
+
 /* 0 when it was answered with 2xx. PS_EIO otherwise; the text names the host, not the whole URL,
  * whose path may hold a token. Follows no redirects. */
 int ps_webhook_post(const char *url, struct ps_str json, struct ps_err *e);

@@ -98,7 +98,7 @@ ok "in more than one" test "$parts" -gt 1
 ok "none but the last is smaller than 5 MiB" test $((size / PART_MIN)) -ge $((parts - 1))
 
 archive list
-like "list" "$code $out" "$day  cleaned "
+like "list" "$code $out" "$day +cleaned "
 archive verify
 like "verify" "$code $out" "^0 verified $day: "
 run bash -c "'$PATHSTATS' archive cat $day --data-dir '$D' | sha256sum"

@@ -55,7 +55,7 @@ is "the ledger knows size and SHA-256 of the object" \
 # --- list, cat, verify ---
 
 archive list
-like "list shows the day" "$code $out" "$day  cleaned +100,000 .* $object_key"
+like "list shows the day" "$code $out" "$day +cleaned +100,000 .* $object_key$"
 archive list --json
 is "list --json, too" "$code $(json "$out" '$[0].date') $(json "$out" '$[0].status') \
 $(json "$out" '$[0].events') $(json "$out" '$[0].stored')" "0 $day cleaned $N 0"
@@ -204,7 +204,7 @@ like "CLI beside a server: archived already" "$code $err" "^1 .*archived and cle
 archive restore "$day"
 is "CLI beside a server: restore is refused, the directory is in use" "$code" 3
 archive list
-like "CLI beside a server: list" "$code $out" "$day  cleaned"
+like "CLI beside a server: list" "$code $out" "$day +cleaned"
 archive verify
 is "CLI beside a server: verify" "$code" 0
 stop_server

@@ -95,7 +95,7 @@ is "Origin null: 403" "$code" 403
 post '{"path":"/mine","timestamp":1431943200000}' -H "Origin: $url"
 is "its own Origin: 202" "$code" 202
 pathstats serve --data-dir "$T/open" --listen 0.0.0.0:0
-is "--listen 0.0.0.0 is refused" "$((code != 0))" 1
+is "--listen 0.0.0.0 is refused" "$code" 64
 like "and why" "$err" "0\.0\.0\.0: access tokens are not there yet, so only this machine"
 pathstats serve --data-dir "$T/busy" --listen "${url#http://}"
 is "a port that is taken: 1" "$code" 1
@@ -220,7 +220,7 @@ like "then the file, with its line" "$out" "^max_retries = 5 +; $T/settings/path
 like "then what is built in" "$out" "^record_self = true +; default$"
 printf '[server]\n\nlistne = 127.0.0.1:1\n' >"$T/settings/pathstats.ini"
 pathstats config check --data-dir "$T/settings"
-is "a name that is wrong: 64" "$code" 64
+is "a name that is wrong: 2" "$code" 2
 like "where it is, and what was meant" "$err" "pathstats.ini:3: .*listne.*did you mean listen"
 printf '[storage]\nqueue_max = many\n' >"$T/settings/pathstats.ini"
 pathstats serve --data-dir "$T/settings"
@@ -230,4 +230,67 @@ run env PATHSTATS_QUEUE_MAX=1kB "$PATHSTATS" serve --data-dir "$T/other"
 like "in the environment" "$code $err" "^64 .*PATHSTATS_QUEUE_MAX: queue_max cannot be"
 pathstats serve --data-dir "$T/other" --queue-max
 like "and on the command line" "$code $err" "^64 .*--queue-max: a value is missing"
+
+# What serve refuses, config check refuses, in the same words; and neither leaves anything behind.
+refused() { # name wanted-extended-regex options…
+    local name=$1 wanted=$2 said
+    shift 2
+    pathstats config check --data-dir "$T/none/at/all" "$@"
+    is "$name: config check" "$code" 2
+    like "$name: where it stands, and why" "$err" "$wanted"
+    said=$err
+    pathstats serve --data-dir "$T/none/at/all" "$@"
+    is "$name: serve" "$code $err" "64 $said"
+    ok "$name: no folder is left" test ! -e "$T/none"
+}
+refused "a bad cron" "^pathstats: --cron-archive: .*25" --cron-archive "0 25 * * *"
+refused "no such objects" "--objects: there is no backend \"s4\"; try dir or s3" --objects s4
+refused "S3 without a bucket" "--objects: s3 needs s3_bucket" --objects s3
+refused "another address" "--listen: listen on 0.0.0.0: access tokens" --listen 0.0.0.0:0
+refused "a webhook that is no URL" "--webhook: not a URL" --webhook hunter2
+unlike "which is not repeated" "$out$err" hunter2
+export PATHSTATS_LISTNE=127.0.0.1:0
+refused "a variable that is no setting" "PATHSTATS_LISTNE: .*did you mean PATHSTATS_LISTEN" --listen :0
+unset PATHSTATS_LISTNE
+printf '[srever]\nlisten = :0\n' >"$T/wrong.ini"
+pathstats config check --config "$T/wrong.ini"
+like "a section that is none" "$code $err" "^2 .*wrong.ini:1: there is no section \[srever\]; did you mean \[server\]"
+pathstats config check --webhook https://user:hunter2@example.com/hook --s3-secret-access-key hunter2
+is "what is right: 0" "$code" 0
+unlike "no secret is printed" "$out$err" hunter2
+printf '%s\n' "$out" >"$T/printed.ini"
+pathstats config check --config "$T/printed.ini"
+is "what it prints is a configuration file" "$code $err" "0 "
+
+# --- what fails before it stores anything leaves nothing behind ---
+
+start_server "$D" || exit 1
+like "it says what to do next" "$(cat "$server_log")" "^  count a log: +.*pathstats import --data-dir $D access.log$"
+curl_line=$(sed -n 's/^  send an event: *//p' "$server_log")
+run bash -c "$curl_line"
+like "the event it shows is taken" "$out" '"accepted":1'
+top_line=$(sed -n 's/^  see the paths: *//p' "$server_log")
+run bash -c "$top_line"
+is "and the paths are seen" "$code $err" "0 "
+is "in three lines" "$(sed 1d "$server_log" | wc -l)" 3
+pathstats serve --data-dir "$T/none/at/all" --listen "${url#http://}"
+is "a port in use: 1" "$code" 1
+ok "a port in use: nothing is left" test ! -e "$T/none"
+mkdir "$T/mine" && echo "max_retries = 2" >"$T/mine/pathstats.ini"
+pathstats serve --data-dir "$T/mine" --listen "${url#http://}"
+ok "a folder that was there stays, with what was in it" test -s "$T/mine/pathstats.ini"
+stop_server
+pathstats import --data-dir "$T/none/at/all" "$T/no-such.log"
+is "import of a missing file: 1" "$code" 1
+ok "nothing is left" test ! -e "$T/none"
+echo nonsense >"$T/nonsense.log"
+pathstats import --data-dir "$T/none/at/all" "$T/nonsense.log"
+is "import of nothing that is right: 2" "$code" 2
+ok "nothing is left, either" test ! -e "$T/none"
+start_server "$T/empty/one" || exit 1
+stop_server
+ok "a server that ran leaves its folder, and its secret" test -s "$T/empty/one/secret"
+mkdir "$T/parent"
+pathstats import --data-dir "$T/parent/new/one" "$T/nonsense.log"
+ok "only what was made is removed" test -d "$T/parent" -a ! -e "$T/parent/new"
 finish

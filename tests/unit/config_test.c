@@ -17,12 +17,13 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static char folder[64], file[96];
+static char folder[512], file[544];
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/pathstats-config-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    snprintf(folder, sizeof(folder), "%s/pathstats-config-XXXXXX", tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(folder) == NULL)
         return -1;
     snprintf(file, sizeof(file), "%s/pathstats.ini", folder);
@@ -244,7 +245,7 @@ static void file_values(void **state)
     assert_int_equal(c.body_limit, 32 << 20);
     assert_int_equal(c.queue_max, INT64_C(2) << 30);
     assert_int_equal(c.max_retries, 3);
-    assert_int_equal(ps_config_load_file(&c, "/tmp/pathstats-no-such.ini", &e), PS_ENOENT);
+    assert_int_equal(ps_config_load_file(&c, "/nowhere/pathstats-no-such.ini", &e), PS_ENOENT);
     assert_int_not_equal(ps_config_load_file(&c, folder, &e), 0);
 }
 
@@ -255,13 +256,21 @@ static void file_mistakes_name_their_line(void **state)
     } cases[] = {
         {"store = mem\n\nlissen = :1\n", "pathstats.ini:3: there is no option \"lissen\"; did you "
                                          "mean listen?"},
-        {"[a]\n  store = mem\n  body_limit = lots\n",
+        {"[server]\n  store = mem\n  body_limit = lots\n",
          "pathstats.ini:3: body_limit cannot be \"lots\""},
         {"max_retries = x\nstore = ''\nlissen=1", "pathstats.ini:1: max_retries cannot be \"x\""},
         {"config = other.ini\n", "pathstats.ini:1: a configuration file cannot name another"},
-        {"[a]\nstore\n", "pathstats.ini:2: neither [section] nor name = value"},
+        {"[storage]\nstore\n", "pathstats.ini:2: neither [section] nor name = value"},
         {"[a\n", "pathstats.ini:1: neither"},
         {"store =\n", "pathstats.ini:1: store cannot be \"\""},
+        {"[storage]\n\n[srever]\nlisten = :1\n",
+         "pathstats.ini:3: there is no section [srever]; did you mean [server]?"},
+        {"[database]\n", "pathstats.ini:1: there is no section [database]"},
+        {"  [Storage] ; a comment\n",
+         "pathstats.ini:1: there is no section [Storage]; did you mean "
+         "[storage]?"},
+        {"[archive]\ns3_secret_access_kee = hunter2\n",
+         "pathstats.ini:2: there is no option \"s3_secret_access_kee\""},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -271,6 +280,7 @@ static void file_mistakes_name_their_line(void **state)
         write_file(cases[i].text);
         assert_int_equal(ps_config_load_file(&c, file, &e), PS_EINVAL);
         check_message(&e, cases[i].message);
+        assert_null(strstr(e.text, "hunter2"));
     }
     char text[3000] = "\nstore = ";
     memset(text + 9, 'x', sizeof(text) - 10);
@@ -336,7 +346,7 @@ static void flag_mistakes(void **state)
 /* default < file < environment < flag, each seen by what it alone sets. */
 static void precedence(void **state)
 {
-    char flag[128];
+    char flag[600];
     snprintf(flag, sizeof(flag), "--config=%s", file);
     char *argv[] = {"pathstats", flag, "--listen", ":4", NULL};
     struct ps_config c;
@@ -369,7 +379,7 @@ static void precedence(void **state)
 static void file_beside_the_data_is_found(void **state)
 {
     char *argv[] = {"pathstats", "--data-dir", folder, NULL};
-    char *missing[] = {"pathstats", "--config", "/tmp/pathstats-no-such.ini", NULL};
+    char *missing[] = {"pathstats", "--config", "/nowhere/pathstats-no-such.ini", NULL};
     struct ps_config c;
     struct ps_err e;
     (void)state;
@@ -382,7 +392,7 @@ static void file_beside_the_data_is_found(void **state)
     assert_int_equal(ps_config_load(&c, 3, once_more, &e), 1);
     assert_int_equal(c.max_retries, 3);
     assert_int_equal(ps_config_load(&c, 3, missing, &e), PS_ENOENT);
-    check_message(&e, "/tmp/pathstats-no-such.ini");
+    check_message(&e, "/nowhere/pathstats-no-such.ini");
 }
 
 static char *printed(const struct ps_config *c)
@@ -391,15 +401,111 @@ static char *printed(const struct ps_config *c)
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
     assert_non_null(f);
-    ps_config_check(c, f);
+    ps_config_print(c, f);
     fclose(f);
     return text;
+}
+
+/* What Kubernetes puts there is known; what looks like a setting and is none is told. */
+static void variables_that_are_no_settings(void **state)
+{
+    static const struct {
+        const char *name, *value, *message; /* NULL: fine */
+    } cases[] = {
+        {"PATHSTATS_LISTEN", ":1", NULL},
+        {"PATHSTATS_S3_BUCKET", "b", NULL},
+        {"PATHSTATS_SERVICE_HOST", "10.0.0.1", NULL},
+        {"PATHSTATS_SERVICE_PORT_HTTP", "8787", NULL},
+        {"PATHSTATS_PORT", "tcp://10.0.0.1:8787", NULL},
+        {"PATHSTATS_PORT_8787_TCP_ADDR", "10.0.0.1", NULL},
+        {"PATHSTATS_LISTNE", "", NULL}, /* empty is unset */
+        {"PATHSTATSX", "1", NULL},      /* another program's */
+        {"PATHSTATS_LISTNE", ":1",
+         "PATHSTATS_LISTNE: there is no such setting; did you mean PATHSTATS_LISTEN?"},
+        {"PATHSTATS_PORT", "9000", "PATHSTATS_PORT: there is no such setting"},
+        {"PATHSTATS_DATADIR", "/d",
+         "PATHSTATS_DATADIR: there is no such setting; did you mean PATHSTATS_DATA_DIR?"},
+        {"PATHSTATS_FROBNICATE", "hunter2",
+         "PATHSTATS_FROBNICATE: there is no such setting; `pathstats --help` lists them"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct ps_err e = {0};
+        setenv(cases[i].name, cases[i].value, 1);
+        int r = ps_config_check_env(&e);
+        unsetenv(cases[i].name);
+        if (r != (cases[i].message == NULL ? 0 : PS_EINVAL))
+            fail_msg("%s=%s: %d", cases[i].name, cases[i].value, r);
+        if (cases[i].message != NULL)
+            check_message(&e, cases[i].message);
+        assert_null(strstr(e.text, "hunter2"));
+    }
+}
+
+static void where_a_value_stands(void **state)
+{
+    char *argv[] = {"pathstats", "--config", file, "--listen", ":4", NULL};
+    char where[PS_CONFIG_TEXT_MAX], expected[PS_CONFIG_TEXT_MAX + 64];
+    struct ps_config c;
+    struct ps_err e;
+    (void)state;
+    write_file("\n\nqueue_max = 10GB\n");
+    setenv("PATHSTATS_JSON", "true", 1);
+    assert_int_equal(ps_config_load(&c, 5, argv, &e), 1);
+    assert_int_equal(ps_config_where(&c, "listen", where, sizeof(where)), PS_FROM_FLAG);
+    assert_string_equal(where, "--listen");
+    assert_int_equal(ps_config_where(&c, "json", where, sizeof(where)), PS_FROM_ENV);
+    assert_string_equal(where, "PATHSTATS_JSON");
+    assert_int_equal(ps_config_where(&c, "queue_max", where, sizeof(where)), PS_FROM_FILE);
+    snprintf(expected, sizeof(expected), "%s:3", file);
+    assert_string_equal(where, expected);
+    assert_int_equal(ps_config_where(&c, "store", where, sizeof(where)), PS_FROM_DEFAULT);
+    assert_string_equal(where, "default");
+}
+
+/* Neither printed nor repeated in a message. */
+static void secrets_are_not_shown(void **state)
+{
+    static const struct {
+        const char *name, *value, *shown;
+    } cases[] = {
+        {"s3_secret_access_key", "hunter2", "s3_secret_access_key = ; (set, not shown)"},
+        {"webhook", "https://hooks.example.com/services/hunter2",
+         "webhook = ; https://hooks.example.com, the rest is not shown"},
+        {"webhook", "https://me:hunter2@example.com/", "webhook = ; https://example.com, the rest"},
+        {"webhook", "https://example.com?token=hunter2", "webhook = ; https://example.com, the"},
+        {"webhook", "https://example.com:8443/", "webhook = https://example.com:8443/ "},
+        {"s3_endpoint", "https://a@b:hunter2@s3.example.com:9000",
+         "s3_endpoint = ; https://s3.example.com:9000, the rest is not shown"},
+        {"s3_endpoint", "https://s3.example.com", "s3_endpoint = https://s3.example.com "},
+        {"s3_endpoint", "", "s3_endpoint =  "},
+    };
+    static const char *const hidden[] = {"s3_secret_access_key", "webhook", "s3_endpoint"};
+    char endless[PS_CONFIG_TEXT_MAX + 10];
+    struct ps_config c;
+    struct ps_err e;
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        ps_config_init(&c);
+        assert_int_equal(ps_config_set(&c, cases[i].name, cases[i].value, PS_FROM_FLAG, &e), 0);
+        char *text = printed(&c);
+        if (strstr(text, cases[i].shown) == NULL || strstr(text, "hunter2") != NULL)
+            fail_msg("%s = %s: %s", cases[i].name, cases[i].value, strstr(text, cases[i].name));
+        free(text);
+    }
+    memset(endless, 'x', sizeof(endless));
+    memcpy(endless, "hunter2", 7);
+    endless[sizeof(endless) - 1] = '\0';
+    for (size_t i = 0; i < COUNT(hidden); i++) {
+        assert_int_equal(ps_config_set(&c, hidden[i], endless, PS_FROM_FLAG, &e), PS_EINVAL);
+        assert_null(strstr(e.text, "hunter2"));
+    }
 }
 
 static void check_tells_value_and_source(void **state)
 {
     char *argv[] = {"pathstats", "--config", file, "--no-record-self", NULL};
-    char expected[256];
+    char expected[1024];
     struct ps_config c, back;
     struct ps_err e;
     (void)state;
@@ -466,6 +572,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(precedence, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(file_beside_the_data_is_found, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(check_tells_value_and_source, make_folder, remove_folder),
+        cmocka_unit_test(variables_that_are_no_settings),
+        cmocka_unit_test_setup_teardown(where_a_value_stands, make_folder, remove_folder),
+        cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(every_option_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

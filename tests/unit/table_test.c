@@ -97,8 +97,8 @@ static void what_gives_way(void **state)
     static const struct {
         int width;
         const char *there, *gone;
-    } cases[] = {{74, "err %", "avg"},   {66, "p50", "err %"}, {59, "clients", "p50"},
-                 {51, "p99", "clients"}, {42, "p95", "p99"},   {34, "errors", "p95"}};
+    } cases[] = {{66, "err %", "avg"},   {59, "p50", "err %"}, {53, "clients", "p50"},
+                 {46, "p99", "clients"}, {38, "p95", "p99"},   {31, "errors", "p95"}};
     struct ps_table t;
     (void)state;
     ps_table_init(&t, columns, COLUMNS);
