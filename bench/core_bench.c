@@ -55,7 +55,7 @@ __attribute__((noinline)) int count_events(const char *text, size_t len, char *s
     struct ps_raw_event raw;
     enum ps_reject why;
     int counted = 0;
-    ps_body_init(&body, text, len, scratch);
+    ps_body_init(&body, text, len, scratch, NULL);
     while (ps_body_next(&body, &raw, &why) == 1) {
         struct ps_event event, stored;
         struct ps_normal with = {.now_ms = now_ms, .has_client = true};

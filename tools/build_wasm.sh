@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds src/core, src/base/time.c and the runner of tests/cases into one WebAssembly module that
+# Builds src/core, what it uses of src/base and the runner of tests/cases into one WebAssembly module that
 # imports nothing: no libc, no clock, no memory of somebody else's. Prints the path of the module.
 # Needs clang and wasm-ld (Debian: clang, lld), and node to look at the imports.
 set -eu
@@ -11,7 +11,7 @@ for tool in clang wasm-ld; do
 done
 mkdir -p "$out"
 objects=()
-for source in src/core/*.c src/base/time.c tests/cases/case_*.c tests/cases/wasm.c; do
+for source in src/core/*.c src/base/time.c src/base/near.c tests/cases/case_*.c tests/cases/wasm.c; do
     object=$out/$(tr / _ <<<"${source%.c}").o
     clang --target=wasm32 -std=c17 -ffreestanding -nostdlib -O2 -ffp-contract=off -mbulk-memory \
         -Wall -Wextra -Wshadow -Isrc -c -o "$object" "$source"

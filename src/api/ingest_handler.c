@@ -27,11 +27,6 @@
 
 static void write_rejections(struct ps_json *w, const struct ps_ingested *in)
 {
-    ps_json_key(w, "accepted");
-    ps_json_uint(w, in->accepted);
-    ps_json_key(w, "rejected");
-    ps_json_uint(w, in->rejected);
-    ps_json_key(w, "rejections");
     ps_json_open(w, '[');
     for (size_t i = 0; i < in->listed; i++) {
         const struct ps_rejection *rejection = &in->rejections[i];
@@ -47,6 +42,29 @@ static void write_rejections(struct ps_json *w, const struct ps_ingested *in)
         ps_json_close(w, '}');
     }
     ps_json_close(w, ']');
+}
+
+static void write_ingested(struct ps_json *w, const struct ps_ingested *in)
+{
+    char message[128];
+    ps_json_key(w, "accepted");
+    ps_json_uint(w, in->accepted);
+    ps_json_key(w, "rejected");
+    ps_json_uint(w, in->rejected);
+    ps_json_key(w, "rejections");
+    write_rejections(w, in);
+    ps_json_key(w, "warnings");
+    ps_warnings_write(w, &in->warnings);
+    if (!in->stopped)
+        return;
+    snprintf(message, sizeof message,
+             "%d events were refused, and the rest of the body was not read: mend it and send it "
+             "again",
+             PS_INGEST_REFUSED_MAX);
+    ps_json_key(w, "stopped");
+    ps_json_bool(w, true);
+    ps_json_key(w, "message");
+    ps_json_text(w, message);
 }
 
 /* Of ?wait=stored: null when the store did not take them in time, or after a crash in between. */
@@ -75,7 +93,7 @@ static void respond_ingested(struct ps_request *rq, unsigned status, const char 
     ps_json_open(&w, '{');
     if (code != NULL)
         ps_respond_put_error(&w, code, message);
-    write_rejections(&w, &rq->ingested);
+    write_ingested(&w, &rq->ingested);
     if (rq->stored.wanted)
         write_stored(&w, rq);
     ps_json_close(&w, '}');
@@ -92,12 +110,15 @@ static void respond_nothing_accepted(struct ps_request *rq)
 {
     if (rq->ingested.fatal)
         respond_ingested(rq, MHD_HTTP_BAD_REQUEST, "not_json",
-                         "the body is not valid JSON, so nothing of it was accepted");
+                         "the array in the body is cut off or broken, so nothing of it was "
+                         "accepted: send all of it again");
     else if (rq->ingested.rejected > 0)
         respond_ingested(rq, MHD_HTTP_BAD_REQUEST, "all_rejected",
                          "none of the events was accepted: see rejections");
-    else
+    else if (rq->ingested.blank)
         respond_empty(rq);
+    else
+        ps_respond_accepted(rq, 0); /* an empty array */
 }
 
 /* The request is answered by the server's thread, at once. */
@@ -183,7 +204,7 @@ static void respond_committed(struct ps_request *rq)
         return;
     }
     atomic_fetch_add_explicit(&rq->api->counters.accepted, in->accepted, memory_order_relaxed);
-    if (in->rejected == 0 && !rq->stored.wanted)
+    if (in->rejected == 0 && in->warnings.count == 0 && !rq->stored.wanted)
         ps_respond_accepted(rq, in->accepted);
     else
         respond_ingested(rq, MHD_HTTP_ACCEPTED, NULL, NULL);
@@ -209,6 +230,18 @@ static bool can_fit(const struct ps_api *api)
     return api->outbox.bytes.len + overhead <= api->queue_bytes_max;
 }
 
+static void count_reasons(struct ps_api_counters *to, const struct ps_ingested *in)
+{
+    for (size_t i = 0; i < PS_REJECT_COUNT && in->rejected > 0; i++)
+        atomic_fetch_add_explicit(&to->rejected[i], in->by_reason[i], memory_order_relaxed);
+    for (size_t i = 0; i < in->warnings.count; i++)
+        atomic_fetch_add_explicit(&to->rejected[in->warnings.list[i].why],
+                                  in->warnings.list[i].count, memory_order_relaxed);
+    if (in->warnings.unlisted > 0)
+        atomic_fetch_add_explicit(&to->rejected[PS_REJECT_UNKNOWN_FIELD], in->warnings.unlisted,
+                                  memory_order_relaxed);
+}
+
 static void ingest(struct ps_request *rq, struct ps_str body)
 {
     struct ps_api *api = rq->api;
@@ -225,10 +258,7 @@ static void ingest(struct ps_request *rq, struct ps_str body)
         ps_respond_failure(rq, r, "no memory to decode a body");
         return;
     }
-    if (rq->ingested.rejected > 0)
-        for (size_t i = 0; i < PS_REJECT_COUNT; i++)
-            atomic_fetch_add_explicit(&api->counters.rejected[i], rq->ingested.by_reason[i],
-                                      memory_order_relaxed);
+    count_reasons(&api->counters, &rq->ingested);
     if (rq->ingested.accepted == 0)
         respond_nothing_accepted(rq);
     else if (!can_fit(api))

@@ -66,13 +66,14 @@ static void put_table(struct ps_buf *out, const struct metric *metrics, size_t c
     }
 }
 
-static void put_rejected(struct ps_buf *out, const struct ps_api_counters *c)
+static void put_reasons(struct ps_buf *out, const struct ps_api_counters *c, bool costs_field,
+                        const char *name, const char *help)
 {
-    static const char name[] = "pathstats_events_rejected_total";
-    put_head(out, name, "counter", "Events refused over HTTP, by reason.");
-    for (int why = PS_REJECT_NONE + 1; why < PS_REJECT_COUNT; why++)
-        ps_buf_format(out, "%s{reason=\"%s\"} %llu\n", name, ps_reject_name((enum ps_reject)why),
-                      (unsigned long long)atomic_load(&c->rejected[why]));
+    put_head(out, name, "counter", help);
+    for (enum ps_reject why = PS_REJECT_NONE + 1; why < PS_REJECT_COUNT; why++)
+        if (ps_reject_costs_field(why) == costs_field)
+            ps_buf_format(out, "%s{reason=\"%s\"} %llu\n", name, ps_reject_name(why),
+                          (unsigned long long)atomic_load(&c->rejected[why]));
 }
 
 static void put_requests(struct ps_buf *out, const struct ps_api_counters *c)
@@ -105,7 +106,10 @@ void ps_handle_metrics(struct ps_request *rq)
     ps_respond_writer(api);
     ps_health_refresh(api);
     put_table(&api->answer, api_metrics, PS_COUNT_OF(api_metrics), &api->counters);
-    put_rejected(&api->answer, &api->counters);
+    put_reasons(&api->answer, &api->counters, false, "pathstats_events_rejected_total",
+                "Events refused over HTTP, by reason.");
+    put_reasons(&api->answer, &api->counters, true, "pathstats_fields_ignored_total",
+                "Fields that could not be used in events over HTTP, by reason.");
     put_requests(&api->answer, &api->counters);
     put_gauges(&api->answer, api);
     if (api->config.aggregator != NULL) {

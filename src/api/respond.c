@@ -154,6 +154,9 @@ static void write_accepted(struct ps_api *api, size_t count)
     ps_json_key(&w, "rejections");
     ps_json_open(&w, '[');
     ps_json_close(&w, ']');
+    ps_json_key(&w, "warnings");
+    ps_json_open(&w, '[');
+    ps_json_close(&w, ']');
     ps_json_close(&w, '}');
 }
 

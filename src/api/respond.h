@@ -18,7 +18,7 @@ void ps_respond_body(struct ps_request *rq, unsigned status, const char *content
 void ps_respond_tagged(struct ps_request *rq, const char *tag);
 /* Does If-None-Match name the tag? Then ps_respond_tagged needs no answer written. */
 bool ps_respond_is_known(struct ps_request *rq, const char *tag);
-/* {"accepted":n,"rejected":0,"rejections":[]}, made once. */
+/* {"accepted":n,"rejected":0,"rejections":[],"warnings":[]}, made once. */
 void ps_respond_accepted(struct ps_request *rq, size_t count);
 /* {"error":{...}}; with Allow for 405 and Retry-After for 503. */
 void ps_respond_error(struct ps_request *rq, unsigned status, const char *code, const char *format,

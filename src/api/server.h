@@ -85,7 +85,8 @@ struct ps_request {
 };
 
 struct ps_api_counters {
-    _Atomic uint64_t accepted, rejected[PS_REJECT_COUNT], self_recorded, self_dropped;
+    _Atomic uint64_t accepted, rejected[PS_REJECT_COUNT]; /* or fields left out, by the reason */
+    _Atomic uint64_t self_recorded, self_dropped;
     _Atomic uint64_t requests[PS_API_CODE_CLASSES];
 };
 

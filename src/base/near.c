@@ -1,7 +1,13 @@
 /* near.c - see near.h.  SPDX-License-Identifier: MIT */
 #include "base/near.h"
 
-#include <string.h>
+static size_t length(const char *word) /* the core uses this, and has no libc */
+{
+    size_t n = 0;
+    while (word[n] != '\0')
+        n++;
+    return n;
+}
 
 static size_t least(size_t a, size_t b)
 {
@@ -16,7 +22,7 @@ static char letter(char c)
 /* Three rows of the table are enough: a swap looks two back. Both are shorter than the maximum. */
 static size_t count_edits(const char *a, const char *b)
 {
-    size_t rows[3][PS_NEAR_WORD_MAX], len = strlen(b);
+    size_t rows[3][PS_NEAR_WORD_MAX], len = length(b);
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= len; j++)
         row[j] = j;
@@ -43,8 +49,8 @@ void ps_near_init(struct ps_near *n, const char *word)
 
 void ps_near_try(struct ps_near *n, const char *candidate)
 {
-    size_t len = strlen(n->word);
-    if (len >= PS_NEAR_WORD_MAX || strlen(candidate) >= PS_NEAR_WORD_MAX)
+    size_t len = length(n->word);
+    if (len >= PS_NEAR_WORD_MAX || length(candidate) >= PS_NEAR_WORD_MAX)
         return;
     size_t edits = count_edits(n->word, candidate);
     if (edits < n->fewest && edits * 2 <= len) {

@@ -3,7 +3,7 @@
  *     struct ps_near n; ps_near_init(&n, "improt"); ps_near_try(&n, "import"); … n.best
  *
  * The distance is that of Damerau and Levenshtein (optimal string alignment): a letter more, less
- * or other, or two neighbours swapped, is one edit each; `-` and `_` are one letter.
+ * or other, or two neighbours swapped, is one edit each; `-` and `_` are one letter. Freestanding.
  *
  * SPDX-License-Identifier: MIT
  */

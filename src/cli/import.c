@@ -61,10 +61,12 @@ static bool is_json(struct ps_str line)
     return i < line.len && line.ptr[i] == '{';
 }
 
-static enum ps_reject parse_json(struct ps_str line, char *scratch, struct ps_raw_event *ret)
+static enum ps_reject parse_json(struct importing *m, struct ps_str line, char *scratch,
+                                 struct ps_raw_event *ret)
 {
     size_t used = 0;
-    enum ps_reject why = ps_event_from_json(line.ptr, line.len, scratch, ret, &used);
+    enum ps_reject why =
+        ps_event_from_json(line.ptr, line.len, scratch, &m->done->warnings, ret, &used);
     for (; why == PS_REJECT_NONE && used < line.len; used++)
         if (line.ptr[used] != ' ' && line.ptr[used] != '\t' && line.ptr[used] != '\r')
             why = PS_REJECT_JSON_SYNTAX;
@@ -93,7 +95,7 @@ static void parse_ahead(struct importing *m, struct ps_str line, bool cut, unsig
         ps_occurrences_prefetch(m->seen, p->hash);
         p->why = ps_logline_parse(line.ptr, line.len, scratch, &p->raw);
     } else {
-        p->why = parse_json(line, scratch, &p->raw);
+        p->why = parse_json(m, line, scratch, &p->raw);
     }
     if (p->why == PS_REJECT_NONE)
         ps_ingest_prefetch(m->ingest, &p->raw);
@@ -109,7 +111,8 @@ static int take_line(struct importing *m, struct pending *p, int64_t now_ms, str
         ps_logline_identify(&p->raw, p->hash, m->source, m->seen);
     char scratch[PS_EVENT_SCRATCH_BYTES];
     struct ps_event event;
-    enum ps_reject why = ps_ingest_normalise(m->ingest, now_ms, &p->raw, scratch, &event);
+    enum ps_reject why =
+        ps_ingest_normalise(m->ingest, now_ms, &p->raw, scratch, &m->done->warnings, &event);
     if (why != PS_REJECT_NONE) {
         ps_ingested_reject(m->done, p->number, 0, why);
         return 0;

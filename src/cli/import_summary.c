@@ -2,6 +2,7 @@
 #include "cli/import_summary.h"
 
 #include "base/check.h"
+#include "base/visible.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,18 @@ static void print_reasons(const struct ps_import_summary *s)
         printf("    … --json lists the first %d\n", PS_REJECTIONS_LISTED_MAX);
 }
 
+static void print_warnings(const struct ps_warnings *w)
+{
+    char n[32], text[PS_WARNING_TEXT_MAX], shown[PS_WARNING_TEXT_MAX * 2];
+    for (size_t i = 0; i < w->count; i++) {
+        ps_warning_text(&w->list[i], text);
+        ps_visible(shown, sizeof shown, (struct ps_str){text, strlen(text)});
+        printf("  warning: %s × %s\n", ps_cli_count(n, w->list[i].count), shown);
+    }
+    if (w->unlisted > 0)
+        printf("  warning: %s × other unknown fields\n", ps_cli_count(n, w->unlisted));
+}
+
 static void print_text(const struct ps_import_summary *s)
 {
     char lines[PS_CLI_MANY_MAX];
@@ -59,6 +72,7 @@ static void print_text(const struct ps_import_summary *s)
     if (not_stored(s) > 0)
         print_count("not stored", not_stored(s), "import again: what is stored counts once");
     print_reasons(s);
+    print_warnings(&s->done->warnings);
 }
 
 static void write_rejections(struct ps_json *w, const struct ps_import_summary *s)
@@ -105,6 +119,8 @@ static int print_json(const struct ps_import_summary *s)
     ps_json_key(&w, "seconds");
     ps_json_double(&w, s->seconds, 3);
     write_rejections(&w, s);
+    ps_json_key(&w, "warnings");
+    ps_warnings_write(&w, &s->done->warnings);
     ps_json_close(&w, '}');
     return ps_cli_print(&out);
 }

@@ -180,7 +180,7 @@ static void take_client(struct in *in, struct ps_event *event)
     struct ps_str text;
     if (!take(in, PS_JSON_STRING, &text))
         return;
-    event->has_client = ps_client_hash_parse(text, &event->client_hash);
+    event->has_client = ps_hex64_parse(text, &event->client_hash);
     in->bad = in->bad || !event->has_client;
 }
 
@@ -223,7 +223,7 @@ static bool fits(const struct ps_event *e)
 
 int ps_archive_line_parse(const char *line, size_t len, char *scratch, struct ps_event *ret)
 {
-    struct in in = {.scan = {line, line + len, scratch}};
+    struct in in = {.scan = {.at = line, .end = line + len, .scratch = scratch}};
     struct ps_event event = {.has_client = false};
     take_columns(&in, &event);
     if (in.bad || in.scan.at != in.scan.end || !fits(&event))

@@ -1,7 +1,9 @@
 /* decode.c - see decode.h.
  *
  * A wrong type does not end the object: the rest is still checked, so that an array can go on
- * behind it, and the first wrong type found is the reason given.
+ * behind it, and the first one found that costs the event is the reason given. What was left out
+ * is noted and told only when the object turns out to be well-formed: of a line that is cut off,
+ * the next one may be read as its continuation first.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -62,63 +64,60 @@ static enum key find_key(struct ps_str key)
 static enum ps_reject take_text(enum ps_json_kind kind, struct ps_str text, struct ps_str *ret,
                                 enum ps_reject wrong_type)
 {
-    if (kind == PS_JSON_NULL)
-        *ret = PS_STR_NONE;
-    else if (kind == PS_JSON_STRING)
-        *ret = text;
-    else
-        return wrong_type;
-    return PS_REJECT_NONE;
+    *ret = kind == PS_JSON_STRING ? text : PS_STR_NONE;
+    return kind == PS_JSON_STRING || kind == PS_JSON_NULL ? PS_REJECT_NONE : wrong_type;
 }
 
 static enum ps_reject take_timestamp(enum ps_json_kind kind, struct ps_str text,
                                      struct ps_raw_event *ret)
 {
-    if (kind != PS_JSON_NUMBER && kind != PS_JSON_NULL)
-        return PS_REJECT_TIMESTAMP_TYPE;
-    if (kind == PS_JSON_NULL)
-        ret->timestamp_ms = PS_ABSENT;
-    else /* a negative one must not look absent */
-        ret->timestamp_ms = text.ptr[0] == '-' ? 0 : ps_decimal_int64(text, 0, PS_TRUNCATE, NULL);
+    ret->timestamp_ms = PS_ABSENT;
+    if (kind != PS_JSON_NUMBER)
+        return kind == PS_JSON_NULL ? PS_REJECT_NONE : PS_REJECT_TIMESTAMP_TYPE;
+    /* a negative one must not look absent */
+    ret->timestamp_ms = text.ptr[0] == '-' ? 0 : ps_decimal_int64(text, 0, PS_TRUNCATE, NULL);
     return PS_REJECT_NONE;
+}
+
+static bool is_number(enum ps_json_kind kind, struct ps_str text)
+{
+    return kind == PS_JSON_NUMBER || (kind == PS_JSON_STRING && ps_json_is_number(text));
 }
 
 static enum ps_reject take_status(enum ps_json_kind kind, struct ps_str text,
                                   struct ps_raw_event *ret)
 {
-    bool whole = true;
-    int64_t value = PS_ABSENT;
-    if (kind == PS_JSON_NUMBER) {
-        value = ps_decimal_int64(text, 0, PS_TRUNCATE, &whole);
-        if (value < 0 || value > PS_STATUS_MAX)
-            value = PS_STATUS_MAX + 1; /* out of range, and never taken for absent */
-    } else if (kind != PS_JSON_NULL) {
-        whole = false;
-    }
+    bool whole = false;
+    ret->status = PS_ABSENT;
+    if (kind == PS_JSON_NULL)
+        return PS_REJECT_NONE;
+    int64_t value =
+        is_number(kind, text) ? ps_decimal_int64(text, 0, PS_TRUNCATE, &whole) : PS_ABSENT;
     if (!whole)
         return PS_REJECT_STATUS_TYPE;
-    ret->status = (int32_t)value;
+    /* out of range, and never taken for absent */
+    ret->status = value < 0 || value > PS_STATUS_MAX ? PS_STATUS_MAX + 1 : (int32_t)value;
     return PS_REJECT_NONE;
 }
 
 static enum ps_reject take_response_time(enum ps_json_kind kind, struct ps_str text,
                                          struct ps_raw_event *ret)
 {
-    if (kind == PS_JSON_NULL) {
-        ret->response_us = PS_ABSENT;
+    ret->response_us = PS_ABSENT;
+    if (kind == PS_JSON_NULL)
         return PS_REJECT_NONE;
-    }
-    if (kind != PS_JSON_NUMBER)
+    if (!is_number(kind, text))
         return PS_REJECT_RESPONSE_TIME_TYPE;
     int64_t us = ps_decimal_int64(text, 3, PS_ROUND_HALF_UP, NULL);
-    ret->response_us = us < 0 ? INT64_MAX : us; /* refused as out of range, not taken for absent */
+    ret->response_us = us < 0 ? INT64_MAX : us; /* out of range, not taken for absent */
     return PS_REJECT_NONE;
 }
 
 static enum ps_reject take_is_error(enum ps_json_kind kind, struct ps_raw_event *ret)
 {
+    ret->is_error = PS_ABSENT;
     switch (kind) {
-    case PS_JSON_NULL: ret->is_error = PS_ABSENT; return PS_REJECT_NONE;
+    case PS_JSON_NULL: return PS_REJECT_NONE;
     case PS_JSON_TRUE: ret->is_error = 1; return PS_REJECT_NONE;
     case PS_JSON_FALSE: ret->is_error = 0; return PS_REJECT_NONE;
     default: return PS_REJECT_IS_ERROR_TYPE;
@@ -142,15 +141,48 @@ static enum ps_reject take_member(enum key key, enum ps_json_kind kind, struct p
     case KEY_COUNTRY: return take_text(kind, text, &ret->country, PS_REJECT_COUNTRY_TYPE);
     case KEY_IS_ERROR: return take_is_error(kind, ret);
     case KEY_REQUEST_ID: return take_text(kind, text, &ret->request_id, PS_REJECT_REQUEST_ID_TYPE);
-    case KEY_OTHER: break;
+    case KEY_OTHER: return PS_REJECT_UNKNOWN_FIELD;
     }
     return PS_REJECT_NONE;
 }
 
-/* "key" : value, with its effect; *wrong keeps the first wrong type. */
-static enum ps_reject decode_member(struct ps_json_scan *s, struct ps_raw_event *ret,
-                                    enum ps_reject *wrong)
+enum { NOTES_MAX = 24 }; /* of one event; more are not told of */
+
+struct decoding {
+    struct ps_json_scan scan;
+    struct ps_raw_event raw;
+    enum ps_reject wrong; /* the first that costs the event */
+    bool mended;          /* in any member so far; the scan's is of this one */
+    unsigned notes;
+    struct {
+        struct ps_str field;
+        enum ps_reject why;
+    } note[NOTES_MAX];
+};
+
+static void note(struct decoding *d, struct ps_str field, enum ps_reject why)
 {
+    if (!ps_reject_costs_field(why)) {
+        d->wrong = d->wrong == PS_REJECT_NONE ? why : d->wrong;
+    } else if (d->notes < NOTES_MAX) {
+        d->note[d->notes].field = field;
+        d->note[d->notes++].why = why;
+    }
+}
+
+/* Told of fields whose text is used: an id is refused, and nobody reads what is unknown. */
+static void note_mended(struct decoding *d, enum key key, struct ps_str field)
+{
+    d->scan.mended = false;
+    d->mended = true;
+    if (key != KEY_OTHER && key != KEY_ID && key != KEY_REQUEST_ID)
+        note(d, field, PS_REJECT_JSON_UTF8);
+}
+
+/* "key" : value, with its effect. */
+static enum ps_reject decode_member(struct decoding *d)
+{
+    struct ps_json_scan *s = &d->scan;
     struct ps_str name, text = PS_STR_NONE;
     enum ps_json_kind kind;
     if (s->at == s->end || *s->at != '"')
@@ -166,15 +198,18 @@ static enum ps_reject decode_member(struct ps_json_scan *s, struct ps_raw_event 
     why = ps_json_value(s, 1, &kind, &text);
     if (why != PS_REJECT_NONE)
         return why;
-    enum ps_reject type = take_member(find_key(name), kind, text, ret);
-    if (*wrong == PS_REJECT_NONE)
-        *wrong = type;
+    enum key key = find_key(name);
+    why = take_member(key, kind, text, &d->raw);
+    if (why != PS_REJECT_NONE)
+        note(d, name, why);
+    if (s->mended)
+        note_mended(d, key, name);
     return PS_REJECT_NONE;
 }
 
-static enum ps_reject decode_object(struct ps_json_scan *s, struct ps_raw_event *ret,
-                                    enum ps_reject *wrong)
+static enum ps_reject decode_object(struct decoding *d)
 {
+    struct ps_json_scan *s = &d->scan;
     s->at++;
     ps_json_space(s);
     if (s->at < s->end && *s->at == '}') {
@@ -182,7 +217,7 @@ static enum ps_reject decode_object(struct ps_json_scan *s, struct ps_raw_event 
         return PS_REJECT_NONE;
     }
     for (;;) {
-        enum ps_reject why = decode_member(s, ret, wrong);
+        enum ps_reject why = decode_member(d);
         if (why != PS_REJECT_NONE)
             return why;
         ps_json_space(s);
@@ -194,30 +229,42 @@ static enum ps_reject decode_object(struct ps_json_scan *s, struct ps_raw_event 
     }
 }
 
-enum ps_reject ps_event_from_json(const char *text, size_t len, char *scratch,
-                                  struct ps_raw_event *ret, size_t *ret_used)
+static void tell(const struct decoding *d, struct ps_warnings *warnings)
 {
-    struct ps_json_scan s = {text, text + len, scratch};
-    struct ps_raw_event raw;
+    for (unsigned i = 0; i < d->notes; i++)
+        ps_warnings_add(warnings, d->note[i].field, d->note[i].why);
+}
+
+enum ps_reject ps_event_from_json(const char *text, size_t len, char *scratch,
+                                  struct ps_warnings *warnings, struct ps_raw_event *ret,
+                                  size_t *ret_used)
+{
+    struct decoding d;
     struct ps_str skipped;
     enum ps_json_kind kind;
-    enum ps_reject wrong = PS_REJECT_NONE, why;
-    ps_raw_event_init(&raw);
-    ps_json_space(&s);
-    const char *start = s.at;
-    if (s.at < s.end && *s.at == '{') {
-        why = decode_object(&s, &raw, &wrong);
+    enum ps_reject why;
+    d.scan = (struct ps_json_scan){text, text + len, scratch, true, false};
+    d.wrong = PS_REJECT_NONE;
+    d.mended = false;
+    d.notes = 0;
+    ps_raw_event_init(&d.raw);
+    ps_json_space(&d.scan);
+    const char *start = d.scan.at;
+    if (d.scan.at < d.scan.end && *d.scan.at == '{') {
+        why = decode_object(&d);
     } else {
-        why = ps_json_value(&s, 0, &kind, &skipped);
-        wrong = PS_REJECT_NOT_AN_OBJECT;
+        why = ps_json_value(&d.scan, 0, &kind, &skipped);
+        d.wrong = PS_REJECT_NOT_AN_OBJECT;
     }
-    *ret_used = (size_t)(s.at - text);
+    *ret_used = (size_t)(d.scan.at - text);
     if (why != PS_REJECT_NONE)
         return why;
-    if (wrong != PS_REJECT_NONE)
-        return wrong;
-    if (s.at - start > PS_EVENT_JSON_MAX)
+    tell(&d, warnings);
+    if (d.wrong != PS_REJECT_NONE)
+        return d.wrong;
+    if (d.scan.at - start > PS_EVENT_JSON_MAX)
         return PS_REJECT_TOO_LARGE;
-    *ret = raw;
+    d.raw.mended = d.mended;
+    *ret = d.raw;
     return PS_REJECT_NONE;
 }

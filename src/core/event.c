@@ -30,7 +30,12 @@ static uint64_t bytes_equal(uint64_t w, char c)
     return (x - ones) & ~x & ones * 0x80;
 }
 
-struct ps_str ps_path_cut(struct ps_str path, char *to)
+static struct ps_str clean(struct ps_str s, char *to, size_t max, bool mend)
+{
+    return mend ? ps_text_mend(s, to, max) : ps_text_clean(s, to, max);
+}
+
+struct ps_str ps_path_cut(struct ps_str path, char *to, bool mend)
 {
     size_t i = 0;
     for (uint64_t w; i + sizeof w <= path.len; i += sizeof w) { /* eight at a time */
@@ -45,13 +50,14 @@ struct ps_str ps_path_cut(struct ps_str path, char *to)
         }
     if (ps_str_equal(path, PS_OTHER_PATH))
         return PS_STR("%28other%29");
-    return ps_text_clean(path, to, PS_PATH_MAX);
+    return clean(path, to, PS_PATH_MAX, mend);
 }
 
 /* One more than the digit's value; 0 is no digit. A table, because every event's id is read. */
 static const uint8_t hex_digits[256] = {
-    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };
 
 bool ps_client_hash_parse(struct ps_str text, uint64_t *ret)
@@ -66,6 +72,14 @@ bool ps_client_hash_parse(struct ps_str text, uint64_t *ret)
     if (valid)
         *ret = value;
     return valid;
+}
+
+bool ps_hex64_parse(struct ps_str text, uint64_t *ret)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] >= 'A' && text.ptr[i] <= 'F')
+            return false;
+    return ps_client_hash_parse(text, ret);
 }
 
 int64_t ps_id_leading_ms(struct ps_str id)
@@ -92,7 +106,7 @@ static bool is_made(const struct ps_event *event, uint64_t *ret_number)
     if (ps_id_leading_ms(event->id) != event->timestamp_ms || event->id.ptr[0] == '0')
         return false;
     struct ps_str hex = {event->id.ptr + ID_MS_DIGITS + 1, event->id.len - ID_MS_DIGITS - 1};
-    return ps_client_hash_parse(hex, ret_number);
+    return ps_hex64_parse(hex, ret_number); /* in capitals it is another id */
 }
 
 bool ps_event_id_is_made(const struct ps_event *event, uint64_t *ret_number)
@@ -131,16 +145,46 @@ void ps_event_prepare(struct ps_event *event)
     event->prepared = true;
 }
 
-/* --- checks, in the order of the fields --- */
+/* --- what an event cannot do without --- */
+
+/* A time of this millennium in another unit says which. */
+static enum ps_reject unit_of(int64_t time)
+{
+    const int64_t thousand = 1000, million = 1000000;
+    if (time >= PS_TIMESTAMP_MIN_MS / thousand && time <= PS_TIMESTAMP_MAX_MS / thousand)
+        return PS_REJECT_TIMESTAMP_SECONDS;
+    if (time >= PS_TIMESTAMP_MIN_MS * thousand && time <= PS_TIMESTAMP_MAX_MS * thousand)
+        return PS_REJECT_TIMESTAMP_MICROSECONDS;
+    if (time >= PS_TIMESTAMP_MIN_MS * million && time < INT64_MAX) /* which is "beyond" */
+        return PS_REJECT_TIMESTAMP_NANOSECONDS;
+    return PS_REJECT_TIMESTAMP_RANGE;
+}
 
 static enum ps_reject check_timestamp(int64_t ms, int64_t now_ms)
 {
     if (ms == PS_ABSENT)
         return PS_REJECT_TIMESTAMP_MISSING;
     if (ms < PS_TIMESTAMP_MIN_MS || ms > PS_TIMESTAMP_MAX_MS)
-        return PS_REJECT_TIMESTAMP_RANGE;
+        return unit_of(ms);
     return ms > now_ms + PS_FUTURE_MAX_MS ? PS_REJECT_TIMESTAMP_FUTURE : PS_REJECT_NONE;
 }
+
+enum ps_reject ps_event_check(const struct ps_raw_event *raw, int64_t now_ms)
+{
+    enum ps_reject why = check_timestamp(raw->timestamp_ms, now_ms);
+    if (why != PS_REJECT_NONE)
+        return why;
+    if (raw->path.len == 0 || raw->path.ptr[0] == '?' || raw->path.ptr[0] == '#')
+        return PS_REJECT_PATH_MISSING; /* "?q=1": nothing before the query */
+    if (raw->id.ptr != NULL && (raw->id.len > PS_ID_MAX || !ps_is_visible_ascii(raw->id)))
+        return PS_REJECT_ID_INVALID;
+    if (raw->request_id.ptr != NULL &&
+        (raw->request_id.len > PS_REQUEST_ID_MAX || !ps_is_visible_ascii(raw->request_id)))
+        return PS_REJECT_REQUEST_ID_INVALID;
+    return PS_REJECT_NONE;
+}
+
+/* --- what it can do without --- */
 
 /* A token of RFC 9110, 5.6.2. */
 static bool is_token(struct ps_str s)
@@ -157,28 +201,74 @@ static bool is_token(struct ps_str s)
     return true;
 }
 
-static enum ps_reject check_fields(const struct ps_raw_event *raw)
+static void warn(const struct ps_normal *with, struct ps_str field, enum ps_reject why)
 {
-    if (raw->id.ptr != NULL && (raw->id.len > PS_ID_MAX || !ps_is_visible_ascii(raw->id)))
-        return PS_REJECT_ID_INVALID;
-    if (raw->path.ptr == NULL || raw->path.len == 0)
-        return PS_REJECT_PATH_MISSING;
-    if (raw->method.ptr != NULL && (raw->method.len > PS_METHOD_MAX || !is_token(raw->method)))
-        return PS_REJECT_METHOD_INVALID;
-    if (raw->status != PS_ABSENT && (raw->status < PS_STATUS_MIN || raw->status > PS_STATUS_MAX))
-        return PS_REJECT_STATUS_RANGE;
-    if (raw->response_us != PS_ABSENT &&
-        (raw->response_us < 0 || raw->response_us > PS_RESPONSE_US_MAX))
-        return PS_REJECT_RESPONSE_TIME_RANGE;
-    if (raw->client_ip.len > PS_CLIENT_IP_MAX || raw->client_ip_hash.len > PS_CLIENT_IP_MAX)
-        return PS_REJECT_CLIENT_INVALID;
-    if (raw->country.len > 0 &&
-        (raw->country.len > PS_COUNTRY_MAX || !ps_is_visible_ascii(raw->country)))
-        return PS_REJECT_COUNTRY_INVALID;
-    if (raw->request_id.ptr != NULL &&
-        (raw->request_id.len == 0 || raw->request_id.len > PS_REQUEST_ID_MAX))
-        return PS_REJECT_REQUEST_ID_INVALID;
-    return PS_REJECT_NONE;
+    ps_warnings_add(with->warnings, field, why);
+}
+
+static struct ps_str usable_method(struct ps_str method, const struct ps_normal *with)
+{
+    if (method.len == 0)
+        return PS_STR_NONE;
+    if (method.len <= PS_METHOD_MAX && is_token(method))
+        return method;
+    warn(with, PS_STR("method"), PS_REJECT_METHOD_INVALID);
+    return PS_STR_NONE;
+}
+
+static struct ps_str usable_country(struct ps_str country, const struct ps_normal *with)
+{
+    if (country.len == 0)
+        return PS_STR_NONE;
+    if (country.len <= PS_COUNTRY_MAX && ps_is_visible_ascii(country))
+        return country;
+    warn(with, PS_STR("country"), PS_REJECT_COUNTRY_INVALID);
+    return PS_STR_NONE;
+}
+
+static int32_t usable_status(int32_t status, const struct ps_normal *with)
+{
+    if (status == PS_ABSENT || (status >= PS_STATUS_MIN && status <= PS_STATUS_MAX))
+        return status;
+    warn(with, PS_STR("status"), PS_REJECT_STATUS_RANGE);
+    return PS_ABSENT;
+}
+
+static int64_t usable_response(int64_t us, const struct ps_normal *with)
+{
+    if (us >= PS_ABSENT && us <= PS_RESPONSE_US_MAX)
+        return us;
+    warn(with, PS_STR("responseTime"), PS_REJECT_RESPONSE_TIME_RANGE);
+    return PS_ABSENT;
+}
+
+/* --- the client --- */
+
+static bool is_client(struct ps_str s)
+{
+    return s.len > 0 && s.len <= PS_CLIENT_IP_MAX;
+}
+
+void ps_event_sender(const struct ps_raw_event *raw, char to[PS_ADDRESS_MAX], struct ps_sender *ret)
+{
+    *ret = (struct ps_sender){.text = PS_STR_NONE};
+    if (is_client(raw->client_ip_hash)) {
+        ret->present = true;
+        ret->is_hash = ps_client_hash_parse(raw->client_ip_hash, &ret->hash);
+        if (!ret->is_hash)
+            ret->text = ps_address_canonical(raw->client_ip_hash, to);
+    } else if (is_client(raw->client_ip)) {
+        ret->present = true;
+        ret->text = ps_address_canonical(raw->client_ip, to);
+    }
+}
+
+static void warn_of_clients(const struct ps_raw_event *raw, const struct ps_normal *with)
+{
+    if (raw->client_ip.len > PS_CLIENT_IP_MAX)
+        warn(with, PS_STR("clientIp"), PS_REJECT_CLIENT_INVALID);
+    if (raw->client_ip_hash.len > PS_CLIENT_IP_MAX)
+        warn(with, PS_STR("clientIpHash"), PS_REJECT_CLIENT_INVALID);
 }
 
 /* --- the id --- */
@@ -219,39 +309,46 @@ static void make_id(const struct ps_raw_event *raw, const struct ps_normal *with
     event->id_is_made = n == ID_MS_DIGITS + 1;
 }
 
+bool ps_event_needs_fresh(const struct ps_raw_event *raw)
+{
+    return raw->id.ptr == NULL && !raw->has_id_hash && raw->request_id.ptr == NULL;
+}
+
 static struct ps_str or_absent(struct ps_str s)
 {
     return s.len == 0 ? PS_STR_NONE : s;
 }
 
-enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct ps_normal *with,
-                                  char *scratch, struct ps_event *ret)
+void ps_event_make(const struct ps_raw_event *raw, const struct ps_normal *with, char *scratch,
+                   struct ps_event *ret)
 {
     char *path_to = scratch, *agent_to = path_to + PS_PATH_MAX,
          *id_to = agent_to + PS_USER_AGENT_MAX;
-    enum ps_reject why = check_timestamp(raw->timestamp_ms, with->now_ms);
-    if (why == PS_REJECT_NONE)
-        why = check_fields(raw);
-    if (why != PS_REJECT_NONE)
-        return why;
-    struct ps_event event = {
-        .path = ps_path_cut(raw->path, path_to),
-        .method = or_absent(raw->method),
-        .user_agent = or_absent(ps_text_clean(raw->user_agent, agent_to, PS_USER_AGENT_MAX)),
-        .country = or_absent(raw->country),
+    int32_t status = usable_status(raw->status, with);
+    *ret = (struct ps_event){
+        .path = ps_path_cut(raw->path, path_to, raw->mended),
+        .method = usable_method(raw->method, with),
+        .user_agent = or_absent(clean(raw->user_agent, agent_to, PS_USER_AGENT_MAX, raw->mended)),
+        .country = usable_country(raw->country, with),
         .timestamp_ms = raw->timestamp_ms,
-        .response_us = raw->response_us,
+        .response_us = usable_response(raw->response_us, with),
         .client_hash = with->has_client ? with->client_hash : 0,
         .has_client = with->has_client,
-        .status = raw->status,
-        .is_error = raw->status != PS_ABSENT ? raw->status >= 400 : raw->is_error,
+        .status = status,
+        .is_error = status != PS_ABSENT ? status >= 400 : raw->is_error,
     };
-    if (event.path.len == 0) /* "?q=1": nothing before the query */
-        return PS_REJECT_PATH_MISSING;
+    warn_of_clients(raw, with);
     if (raw->id.ptr != NULL)
-        event.id = raw->id;
+        ret->id = raw->id;
     else
-        make_id(raw, with, &event, id_to);
-    *ret = event;
-    return PS_REJECT_NONE;
+        make_id(raw, with, ret, id_to);
+}
+
+enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct ps_normal *with,
+                                  char *scratch, struct ps_event *ret)
+{
+    enum ps_reject why = ps_event_check(raw, with->now_ms);
+    if (why == PS_REJECT_NONE)
+        ps_event_make(raw, with, scratch, ret);
+    return why;
 }

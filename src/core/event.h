@@ -1,6 +1,6 @@
 /* event.h - one HTTP request as it happened; the wire form and the form that is stored.
  *
- *     bytes --ps_event_from_json--> ps_raw_event --ps_event_normalise--> ps_event
+ *     bytes --ps_event_from_json--> ps_raw_event --ps_event_check, ps_event_make--> ps_event
  *
  * Strings are views into memory of the caller. Absent: ptr NULL, numbers PS_ABSENT.
  *
@@ -10,8 +10,10 @@
 #define PS_CORE_EVENT_H
 
 #include "base/str.h"
+#include "core/address.h"
 #include "core/limits.h"
 #include "core/reject.h"
+#include "core/warnings.h"
 
 enum { PS_ABSENT = -1 };
 
@@ -25,6 +27,7 @@ struct ps_raw_event {
     int32_t status;      /* PS_ABSENT or any integer that fits */
     int8_t is_error;     /* PS_ABSENT, 0 or 1 */
     bool has_id_hash;    /* a log line: the id is made of this hash, not of the fields */
+    bool mended;         /* some text had bytes that are no UTF-8: they become U+FFFD, not %XX */
     uint64_t id_hash;
 };
 
@@ -48,23 +51,49 @@ enum { PS_EVENT_SCRATCH_BYTES = PS_PATH_MAX + PS_USER_AGENT_MAX + PS_ID_MAX };
 /* A ps_raw_event with everything absent. */
 void ps_raw_event_init(struct ps_raw_event *raw);
 
-/* What normalising needs from outside the core. */
+/* Has the event what it cannot do without: a time that can be, a path, and an id that is none of
+ * ours to make up? Cheap, and first: only an event that passes is worth a hash or a random number.
+ * PS_REJECT_NONE, or why not. */
+enum ps_reject ps_event_check(const struct ps_raw_event *raw, int64_t now_ms);
+
+/* Who sent the request. */
+struct ps_sender {
+    bool present, is_hash;
+    uint64_t hash; /* as given, when is_hash */
+    struct ps_str
+        text; /* else what has to be hashed: an address in canonical text, where it is one */
+};
+
+/* clientIpHash when it is a hash; any other text there is an address as far as we know (I7); else
+ * clientIp. ret->text is a view into raw's memory or in `to`. */
+void ps_event_sender(const struct ps_raw_event *raw, char to[PS_ADDRESS_MAX],
+                     struct ps_sender *ret);
+
+/* What making an event needs from outside the core. */
 struct ps_normal {
     int64_t now_ms;
     bool has_client; /* the keyed hash of the client, where there is one */
     uint64_t client_hash;
-    uint64_t fresh; /* for an event with neither id nor requestId: 64 random bits */
+    uint64_t fresh;               /* for an event with neither id nor requestId: 64 random bits */
+    struct ps_warnings *warnings; /* fields that could not be used; may be NULL */
 };
 
-/* Checks `raw`, cuts the path, makes the id. `scratch` (PS_EVENT_SCRATCH_BYTES) holds the strings
- * that had to be rewritten; `ret` points into it and into raw's memory. Returns PS_REJECT_NONE, or
- * why not (`ret` untouched). Made id: "<timestamp ms>-<16 hex>" with the XXH64 of the
+/* True when the event needs `fresh`. */
+bool ps_event_needs_fresh(const struct ps_raw_event *raw);
+/* Of an event that passed the check: cuts the path, leaves out what cannot be used, makes the id.
+ * `scratch` (PS_EVENT_SCRATCH_BYTES) holds the strings that had to be rewritten; `ret` points into
+ * it and into raw's memory. Made id: "<timestamp ms>-<16 hex>" with the XXH64 of the
  * length-prefixed client hash, method, path and requestId; or with raw->id_hash; or with fresh. */
+void ps_event_make(const struct ps_raw_event *raw, const struct ps_normal *with, char *scratch,
+                   struct ps_event *ret);
+/* ps_event_check and ps_event_make in one. On a rejection `ret` is untouched. */
 enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct ps_normal *with,
                                   char *scratch, struct ps_event *ret);
 
-/* Exactly 16 lowercase hex digits; anything else in clientIpHash is treated like an address. */
+/* Exactly 16 hex digits, as a client's hash may be given. */
 bool ps_client_hash_parse(struct ps_str text, uint64_t *ret);
+/* Exactly as ps_format_hex64 writes it: no capitals. */
+bool ps_hex64_parse(struct ps_str text, uint64_t *ret);
 
 /* True when the id is "<timestamp_ms>-..." : unique for good, so compared within its day alone. */
 bool ps_event_id_is_dated(const struct ps_event *event);
@@ -77,10 +106,10 @@ int64_t ps_id_leading_ms(struct ps_str id);
 /* Where the paths beyond an hour's limit are counted; no event has this path. */
 #define PS_OTHER_PATH PS_STR("(other)")
 
-/* Cuts query and fragment, escapes invalid UTF-8 and control bytes as %XX, cuts to PS_PATH_MAX at a
- * character; PS_OTHER_PATH becomes "%28other%29". `to` has PS_PATH_MAX bytes; the result points
- * into `path` where nothing had to change. */
-struct ps_str ps_path_cut(struct ps_str path, char *to);
+/* Cuts query and fragment, escapes invalid UTF-8 (with `mend` it becomes U+FFFD) and control bytes
+ * as %XX, cuts to PS_PATH_MAX at a character; PS_OTHER_PATH becomes "%28other%29". `to` has
+ * PS_PATH_MAX bytes; the result points into `path` where nothing had to change. */
+struct ps_str ps_path_cut(struct ps_str path, char *to, bool mend);
 
 /* Computes what is asked for again and again, while the texts are in the cache. */
 void ps_event_prepare(struct ps_event *event);

@@ -14,6 +14,8 @@
 #define ONES UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
+enum { REPLACEMENT = 0xfffd };
+
 void ps_json_space(struct ps_json_scan *s)
 {
     while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
@@ -87,21 +89,41 @@ static char *put_utf8(char *to, uint32_t c)
     return to;
 }
 
+static bool is_low(int32_t c)
+{
+    return c >= 0xdc00 && c <= 0xdfff;
+}
+
+/* The other half of a surrogate pair, or -1: then nothing was taken. */
+static int32_t take_low(struct ps_json_scan *s)
+{
+    const char *at = s->at;
+    if (s->end - at < 2 || at[0] != '\\' || at[1] != 'u')
+        return -1;
+    s->at += 2;
+    int32_t low = take_hex4(s);
+    if (is_low(low))
+        return low;
+    s->at = at;
+    return -1;
+}
+
 /* After "\u"; a surrogate must come in its pair. NULL when it does not. */
 static char *take_unicode(struct ps_json_scan *s, char *to)
 {
     int32_t high = take_hex4(s);
-    if (high < 0 || (high >= 0xdc00 && high <= 0xdfff))
+    if (high < 0)
         return NULL;
-    if (high < 0xd800 || high > 0xdbff)
+    if (high < 0xd800 || high > 0xdfff)
         return put_utf8(to, (uint32_t)high);
-    if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
+    int32_t low = is_low(high) ? -1 : take_low(s);
+    if (low >= 0)
+        return put_utf8(to,
+                        0x10000u + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
+    if (!s->mend)
         return NULL;
-    s->at += 2;
-    int32_t low = take_hex4(s);
-    if (low < 0xdc00 || low > 0xdfff)
-        return NULL;
-    return put_utf8(to, 0x10000u + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
+    s->mended = true;
+    return put_utf8(to, REPLACEMENT);
 }
 
 static char *take_escape(struct ps_json_scan *s, char *to)
@@ -133,9 +155,10 @@ enum ps_reject ps_json_string(struct ps_json_scan *s, struct ps_str *ret)
             break;
         if (*s->at != '\\') {
             size_t n = ps_utf8_length(s->at, (size_t)(s->end - s->at));
-            if (n == 0)
+            if (n == 0 && !s->mend)
                 return PS_REJECT_JSON_UTF8;
-            s->at += n;
+            s->mended |= n == 0;
+            s->at += n > 0 ? n : 1;
             continue;
         }
         if (copy == NULL)
@@ -242,6 +265,13 @@ static enum ps_reject skip_container(struct ps_json_scan *s, unsigned depth)
             return PS_REJECT_NONE;
         ps_json_space(s);
     }
+}
+
+bool ps_json_is_number(struct ps_str text)
+{
+    struct ps_json_scan s = {.at = text.ptr, .end = text.ptr + text.len};
+    struct ps_str number;
+    return text.len > 0 && take_number(&s, &number) == PS_REJECT_NONE && s.at == s.end;
 }
 
 enum ps_reject ps_json_value(struct ps_json_scan *s, unsigned depth, enum ps_json_kind *ret_kind,

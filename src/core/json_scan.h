@@ -2,6 +2,10 @@
  *
  * Every function starts at s->at and leaves it after what it read, or at the trouble.
  *
+ * With `mend`, characters that are none cost nothing but themselves: half of a surrogate pair, as
+ * JavaScript's slice() makes them, becomes U+FFFD, and a byte that is not UTF-8 is left where it is
+ * (its string would not fit into `scratch` otherwise). Both set `mended`.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef PS_CORE_JSON_SCAN_H
@@ -13,6 +17,7 @@
 struct ps_json_scan {
     const char *at, *end;
     char *scratch; /* strings with escapes are unescaped here */
+    bool mend, mended;
 };
 
 enum ps_json_kind {
@@ -28,5 +33,7 @@ void ps_json_space(struct ps_json_scan *s);
 enum ps_reject ps_json_string(struct ps_json_scan *s, struct ps_str *ret);
 enum ps_reject ps_json_value(struct ps_json_scan *s, unsigned depth, enum ps_json_kind *ret_kind,
                              struct ps_str *ret_text);
+/* All of it is one number by the grammar. */
+bool ps_json_is_number(struct ps_str text);
 
 #endif

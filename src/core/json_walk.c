@@ -5,7 +5,8 @@
 
 void ps_json_walk_init(struct ps_json_walk *w, struct ps_str text, char *scratch)
 {
-    *w = (struct ps_json_walk){.scan = {text.ptr, text.ptr + text.len, scratch}};
+    *w = (struct ps_json_walk){
+        .scan = {.at = text.ptr, .end = text.ptr + text.len, .scratch = scratch}};
     ps_json_space(&w->scan);
 }
 

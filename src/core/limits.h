@@ -10,11 +10,11 @@
 enum {
     PS_ID_MAX = 128,         /* bytes, visible ASCII */
     PS_PATH_MAX = 1024,      /* bytes; longer is cut */
-    PS_METHOD_MAX = 16,      /* bytes, an HTTP token; longer is refused */
+    PS_METHOD_MAX = 16,      /* bytes, an HTTP token; longer is left out */
     PS_USER_AGENT_MAX = 512, /* bytes; longer is cut */
-    PS_COUNTRY_MAX = 8,      /* bytes; longer is refused */
-    PS_REQUEST_ID_MAX = 128, /* bytes; longer is refused */
-    PS_CLIENT_IP_MAX = 255,  /* bytes; longer is refused */
+    PS_COUNTRY_MAX = 8,      /* bytes; longer is left out */
+    PS_REQUEST_ID_MAX = 128, /* bytes, visible ASCII; longer is refused */
+    PS_CLIENT_IP_MAX = 255,  /* bytes; longer is left out */
     PS_STATUS_MIN = 100,     /* RFC 9110: three digits; servers log 499, 599, 999 */
     PS_STATUS_MAX = 999,
     PS_JSON_DEPTH_MAX = 32,

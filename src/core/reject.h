@@ -1,10 +1,14 @@
-/* reject.h - why an event was refused. One table; API, CLI, metrics and dead letters derive from
- * it.
+/* reject.h - why an event was refused, or a field of one was not used. One table; API, CLI, metrics
+ * and dead letters derive from it.
+ *
+ * The numbers are in the dead letters on disk: new reasons come last.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef PS_CORE_REJECT_H
 #define PS_CORE_REJECT_H
+
+#include <stdbool.h>
 
 enum ps_reject {
     PS_REJECT_NONE,
@@ -40,6 +44,10 @@ enum ps_reject {
     PS_REJECT_TOO_MANY_DAYS, /* the store holds PS_STORE_DAYS_MAX days already */
     PS_REJECT_STORE,         /* the store refuses this event alone, again and again */
     PS_REJECT_RECORD,        /* a queue record that does not decode */
+    PS_REJECT_TIMESTAMP_SECONDS,
+    PS_REJECT_TIMESTAMP_MICROSECONDS,
+    PS_REJECT_TIMESTAMP_NANOSECONDS,
+    PS_REJECT_UNKNOWN_FIELD,
     PS_REJECT_COUNT,
 };
 
@@ -47,5 +55,7 @@ enum ps_reject {
 const char *ps_reject_name(enum ps_reject why);
 /* One sentence for a person: what is wrong and what to do. Static. */
 const char *ps_reject_text(enum ps_reject why);
+/* It costs the field alone, and is a warning (core/warnings.h): the event counts without it. */
+bool ps_reject_costs_field(enum ps_reject why);
 
 #endif

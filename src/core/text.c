@@ -51,29 +51,45 @@ static size_t clean_prefix(struct ps_str s, size_t max)
     return i;
 }
 
-struct ps_str ps_text_clean(struct ps_str s, char *to, size_t max)
+static void put_escaped(char *to, unsigned char c)
 {
     static const char hex[] = "0123456789ABCDEF";
+    to[0] = '%';
+    to[1] = hex[c >> 4];
+    to[2] = hex[c & 15];
+}
+
+/* What takes the place of a byte has three of them, escaped or U+FFFD. */
+static struct ps_str clean(struct ps_str s, char *to, size_t max, bool mend)
+{
     size_t i = clean_prefix(s, max), out = i;
     if (i == s.len)
         return s;
     ps_copy(to, s.ptr, i);
     while (i < s.len) {
         size_t n = ps_utf8_length(s.ptr + i, s.len - i);
-        bool escape = n == 0 || is_control(s.ptr[i]);
-        if (out + (escape ? 3 : n) > max)
+        bool plain = n > 0 && !is_control(s.ptr[i]);
+        size_t bytes = plain ? n : 3;
+        if (out + bytes > max)
             break;
-        if (escape) {
-            unsigned char c = (unsigned char)s.ptr[i];
-            to[out++] = '%';
-            to[out++] = hex[c >> 4];
-            to[out++] = hex[c & 15];
-            i++;
-        } else {
+        if (plain)
             ps_copy(to + out, s.ptr + i, n);
-            out += n;
-            i += n;
-        }
+        else if (n == 0 && mend)
+            ps_copy(to + out, "\xef\xbf\xbd", 3);
+        else
+            put_escaped(to + out, (unsigned char)s.ptr[i]);
+        out += bytes;
+        i += plain ? n : 1;
     }
     return (struct ps_str){to, out};
+}
+
+struct ps_str ps_text_clean(struct ps_str s, char *to, size_t max)
+{
+    return clean(s, to, max, false);
+}
+
+struct ps_str ps_text_mend(struct ps_str s, char *to, size_t max)
+{
+    return clean(s, to, max, true);
 }

@@ -10,5 +10,7 @@ bool ps_is_visible_ascii(struct ps_str s);
 /* Copies with invalid UTF-8 and control bytes as %XX, cut to `max` bytes at a character. Returns
  * `s` itself (shortened at most) where nothing had to change; else `to`, which has `max` bytes. */
 struct ps_str ps_text_clean(struct ps_str s, char *to, size_t max);
+/* The same, with each byte that is not UTF-8 as U+FFFD. */
+struct ps_str ps_text_mend(struct ps_str s, char *to, size_t max);
 
 #endif

@@ -2,15 +2,23 @@
  *
  * The scratch buffer is kept between bodies: a decoded string needs at most the bytes it had.
  *
+ * Checks come before work: a client is hashed and a random id drawn only for an event that will be
+ * taken, and random numbers are drawn many at once, so that 16 KB of gzip that inflate to millions
+ * of bad events cost next to nothing.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "flow/ingest.h"
 
 #include <stdlib.h>
 
+enum { RANDOM_NUMBERS = 32 };
+
 struct ps_ingest {
     struct ps_hasher *hasher;
     struct ps_clock *clock;
+    uint64_t random[RANDOM_NUMBERS];
+    size_t random_left;
     char *scratch;
     size_t scratch_cap;
 };
@@ -42,10 +50,10 @@ void ps_ingest_close(struct ps_ingest *in)
 
 void ps_ingested_reset(struct ps_ingested *in)
 {
-    if (in->rejected > 0)
+    if (in->rejected > 0 || in->warnings.count > 0)
         *in = (struct ps_ingested){0};
     in->accepted = 0;
-    in->fatal = false;
+    in->fatal = in->stopped = in->blank = false;
 }
 
 void ps_ingested_reject(struct ps_ingested *ret, unsigned line, unsigned index, enum ps_reject why)
@@ -56,63 +64,93 @@ void ps_ingested_reject(struct ps_ingested *ret, unsigned line, unsigned index, 
     ret->rejected++;
 }
 
-/* A hash as given passes; anything else in that field is an address as far as we know (I7). */
-static void hash_client(struct ps_ingest *in, const struct ps_raw_event *raw,
-                        struct ps_normal *with)
-{
-    struct ps_str given = raw->client_ip_hash;
-    if (given.ptr != NULL && given.len > 0) {
-        with->has_client = true;
-        if (!ps_client_hash_parse(given, &with->client_hash))
-            with->client_hash = ps_hasher_client(in->hasher, given);
-    } else if (raw->client_ip.ptr != NULL && raw->client_ip.len > 0) {
-        with->has_client = true;
-        with->client_hash = ps_hasher_client(in->hasher, raw->client_ip);
-    }
-}
-
 void ps_ingest_prefetch(struct ps_ingest *in, const struct ps_raw_event *raw)
 {
-    if (raw->client_ip.ptr != NULL)
+    if (raw->client_ip.ptr != NULL) /* most are canonical as they come */
         ps_hasher_prefetch(in->hasher, raw->client_ip);
 }
 
-static bool needs_fresh(const struct ps_raw_event *raw)
+static void hash_client(struct ps_ingest *in, const struct ps_raw_event *raw,
+                        struct ps_normal *with)
 {
-    return raw->id.ptr == NULL && !raw->has_id_hash && raw->request_id.ptr == NULL;
+    char canonical[PS_ADDRESS_MAX];
+    struct ps_sender sender;
+    ps_event_sender(raw, canonical, &sender);
+    with->has_client = sender.present;
+    if (sender.present)
+        with->client_hash =
+            sender.is_hash ? sender.hash : ps_hasher_client(in->hasher, sender.text);
+}
+
+static uint64_t next_random(struct ps_ingest *in)
+{
+    if (in->random_left == 0) {
+        ps_random_fill(in->random, sizeof in->random);
+        in->random_left = RANDOM_NUMBERS;
+    }
+    return in->random[--in->random_left];
 }
 
 enum ps_reject ps_ingest_normalise(struct ps_ingest *in, int64_t now_ms,
                                    const struct ps_raw_event *raw, char *scratch,
-                                   struct ps_event *ret)
+                                   struct ps_warnings *warnings, struct ps_event *ret)
 {
-    struct ps_normal with = {.now_ms = now_ms};
+    struct ps_normal with = {.now_ms = now_ms, .warnings = warnings};
+    enum ps_reject why = ps_event_check(raw, now_ms);
+    if (why != PS_REJECT_NONE)
+        return why;
     hash_client(in, raw, &with);
-    if (needs_fresh(raw))
-        with.fresh = ps_random64();
-    return ps_event_normalise(raw, &with, scratch, ret);
+    if (ps_event_needs_fresh(raw))
+        with.fresh = next_random(in);
+    ps_event_make(raw, &with, scratch, ret);
+    return PS_REJECT_NONE;
 }
 
+/* 1: in the outbox. 0: refused, and why. Negative: PS_EFULL or PS_ENOMEM. */
 static int ingest_at(struct ps_ingest *in, int64_t now_ms, const struct ps_raw_event *raw,
-                     unsigned line, unsigned index, struct ps_outbox *out, struct ps_ingested *ret)
+                     struct ps_outbox *out, struct ps_ingested *ret, enum ps_reject *ret_why)
 {
     char rewritten[PS_EVENT_SCRATCH_BYTES];
     struct ps_event event;
-    enum ps_reject why = ps_ingest_normalise(in, now_ms, raw, rewritten, &event);
-    if (why != PS_REJECT_NONE) {
-        ps_ingested_reject(ret, line, index, why);
+    *ret_why = ps_ingest_normalise(in, now_ms, raw, rewritten, &ret->warnings, &event);
+    if (*ret_why != PS_REJECT_NONE)
         return 0;
-    }
     int r = ps_outbox_event(out, &event);
-    if (r == 0)
-        ret->accepted++;
-    return r;
+    if (r < 0)
+        return r;
+    ret->accepted++;
+    return 1;
 }
 
 int ps_ingest_event(struct ps_ingest *in, const struct ps_raw_event *raw, unsigned line,
                     unsigned index, struct ps_outbox *out, struct ps_ingested *ret)
 {
-    return ingest_at(in, ps_clock_now_ms(in->clock), raw, line, index, out, ret);
+    enum ps_reject why;
+    int r = ingest_at(in, ps_clock_now_ms(in->clock), raw, out, ret, &why);
+    if (r == 0)
+        ps_ingested_reject(ret, line, index, why);
+    return r < 0 ? r : 0;
+}
+
+void ps_warnings_write(struct ps_json *w, const struct ps_warnings *warnings)
+{
+    char text[PS_WARNING_TEXT_MAX];
+    ps_json_open(w, '[');
+    for (size_t i = 0; i < warnings->count; i++) {
+        const struct ps_warning *warning = &warnings->list[i];
+        ps_warning_text(warning, text);
+        ps_json_open(w, '{');
+        ps_json_key(w, "field");
+        ps_json_str(w, (struct ps_str){warning->field, warning->len});
+        ps_json_key(w, "reason");
+        ps_json_text(w, ps_reject_name(warning->why));
+        ps_json_key(w, "message");
+        ps_json_text(w, text);
+        ps_json_key(w, "count");
+        ps_json_uint(w, warning->count);
+        ps_json_close(w, '}');
+    }
+    ps_json_close(w, ']');
 }
 
 static int reserve_scratch(struct ps_ingest *in, size_t len)
@@ -133,33 +171,42 @@ static void rewind_outbox(struct ps_outbox *out, size_t count)
     out->bytes.len = count == 0 ? 0 : out->ends[count - 1];
 }
 
+static int take_events(struct ps_ingest *in, struct ps_body *body, struct ps_outbox *out,
+                       struct ps_ingested *ret)
+{
+    struct ps_raw_event raw;
+    enum ps_reject why;
+    int64_t now_ms = ps_clock_now_ms(in->clock);
+    size_t refused = 0;
+    while (ps_body_next(body, &raw, &why) > 0) {
+        int r = why == PS_REJECT_NONE ? ingest_at(in, now_ms, &raw, out, ret, &why) : 0;
+        if (r < 0)
+            return r;
+        if (r > 0)
+            continue;
+        ps_ingested_reject(ret, ps_body_line(body), body->index, why);
+        ret->stopped = ++refused == PS_INGEST_REFUSED_MAX && body->at < body->len;
+        if (ret->stopped)
+            break;
+    }
+    return 0;
+}
+
 int ps_ingest_body(struct ps_ingest *in, const char *text, size_t len, struct ps_outbox *out,
                    struct ps_ingested *ret)
 {
     struct ps_body body;
-    struct ps_raw_event raw;
-    enum ps_reject why;
-    size_t before = out->count;
-    int64_t now_ms = ps_clock_now_ms(in->clock);
+    size_t before = out->count, accepted = ret->accepted;
     int r = reserve_scratch(in, len);
     if (r < 0)
         return r;
-    ps_body_init(&body, text, len, in->scratch);
-    while (ps_body_next(&body, &raw, &why) > 0) {
-        if (why != PS_REJECT_NONE) {
-            ps_ingested_reject(ret, body.line, body.index, why);
-            continue;
-        }
-        r = ingest_at(in, now_ms, &raw, body.line, body.index, out, ret);
-        if (r < 0) {
-            rewind_outbox(out, before);
-            return r;
-        }
-    }
-    if (body.fatal) {
+    ps_body_init(&body, text, len, in->scratch, &ret->warnings);
+    r = take_events(in, &body, out, ret);
+    if (r < 0 || body.fatal) {
         rewind_outbox(out, before);
-        ret->accepted = 0;
-        ret->fatal = true;
+        ret->accepted = accepted;
     }
-    return 0;
+    ret->fatal = body.fatal;
+    ret->blank = body.blank;
+    return r;
 }

@@ -9,12 +9,16 @@
 #define PS_FLOW_INGEST_H
 
 #include "base/err.h"
+#include "base/json.h"
 #include "core/decode.h"
 #include "flow/outbox.h"
 #include "port/clock.h"
 #include "wrap/secret.h"
 
-enum { PS_REJECTIONS_LISTED_MAX = 100 };
+enum {
+    PS_REJECTIONS_LISTED_MAX = 100,
+    PS_INGEST_REFUSED_MAX = 10000, /* refused events of one body; what follows is not read */
+};
 
 struct ps_rejection {
     unsigned line;  /* 1-based, in the body or file */
@@ -27,7 +31,10 @@ struct ps_ingested {
     size_t listed; /* of the rejections below; the rest is only counted */
     struct ps_rejection rejections[PS_REJECTIONS_LISTED_MAX];
     uint64_t by_reason[PS_REJECT_COUNT];
-    bool fatal; /* the body as a whole is not JSON: nothing was accepted */
+    struct ps_warnings warnings; /* of all events, the rejected ones too */
+    bool fatal;                  /* an array that was cut off: nothing was accepted */
+    bool stopped; /* PS_INGEST_REFUSED_MAX were refused: the rest of the body was not read */
+    bool blank;   /* a body of nothing, not even an empty array */
 };
 
 /* As new; cheap when nothing was rejected. */
@@ -42,18 +49,21 @@ void ps_ingest_close(struct ps_ingest *in);
 /* Says that this event will be ingested soon. */
 void ps_ingest_prefetch(struct ps_ingest *in, const struct ps_raw_event *raw);
 /* What becomes of the event: hashes the address, cuts the path, makes the id. As
- * ps_event_normalise: *ret points into `raw`'s memory and `scratch`. */
+ * ps_event_normalise: *ret points into `raw`'s memory and `scratch`. Fields that cannot be used are
+ * left out, and told to `warnings` (may be NULL). */
 enum ps_reject ps_ingest_normalise(struct ps_ingest *in, int64_t now_ms,
                                    const struct ps_raw_event *raw, char *scratch,
-                                   struct ps_event *ret);
+                                   struct ps_warnings *warnings, struct ps_event *ret);
 /* One event; on PS_REJECT_NONE it is in the outbox. *ret_error: 0, or PS_EFULL / PS_ENOMEM of the
  * outbox. `line` and `index` go to the rejection; *ret accumulates (start it with zeros). */
 int ps_ingest_event(struct ps_ingest *in, const struct ps_raw_event *raw, unsigned line,
                     unsigned index, struct ps_outbox *out, struct ps_ingested *ret);
 /* Counts a rejection found before an event existed (a log line, say). */
 void ps_ingested_reject(struct ps_ingested *ret, unsigned line, unsigned index, enum ps_reject why);
-/* A whole request body (object, array, NDJSON) appended to `out`. 0, PS_EFULL (more than the outbox
- * holds) or PS_ENOMEM; then `out` is as before. */
+/* [{"field":…,"reason":…,"message":…,"count":…}], as the API and the CLI tell them. */
+void ps_warnings_write(struct ps_json *w, const struct ps_warnings *warnings);
+/* A whole request body (see ps_body) appended to `out`. 0, PS_EFULL (more than the outbox holds) or
+ * PS_ENOMEM; then, and when ret->fatal, `out` is as before. */
 int ps_ingest_body(struct ps_ingest *in, const char *body, size_t len, struct ps_outbox *out,
                    struct ps_ingested *ret);
 

@@ -9,9 +9,6 @@
  * 710, EVP_MAC_init without a key 280, copied digest states 230; the deprecated SHA256_CTX would
  * take 110. A direct-mapped cache in front makes the difference moot: clients send many requests.
  *
- * The message is the address in canonical text (RFC 5952), so a sender can make the same hash with
- * `printf 1.2.3.4 | openssl dgst -sha256 -mac hmac`. What does not parse never looks like that.
- *
  * I7: raw addresses live in the cache alone; closing wipes it and the key states.
  *
  * Threads: a hasher belongs to one thread; loading a secret is safe from anywhere.
@@ -24,7 +21,6 @@
 #include "base/disk.h"
 #include "base/pages.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,14 +38,15 @@
 enum {
     SHA256_BLOCK = 64,
     SHA256_BYTES = 32,
-    ADDRESS_BYTES = 16,
-    CACHE_SETS = 1 << 16, /* of two addresses each, twice: 6 MB once they are all used */
+    SHORT_BYTES = 16,     /* of a remembered text and its length: all of IPv4, ... */
+    LONG_BYTES = 40,      /* ... all of IPv6 */
+    CACHE_SETS = 1 << 16, /* of two texts each, twice: 9 MB once they are all used */
     LOAD_TRIES_MAX = 3,   /* somebody may delete the file between our looking and linking */
 };
 
 /* --- random bytes ----------------------------------------------------------------------------- */
 
-static void fill_random(void *to, size_t n)
+void ps_random_fill(void *to, size_t n)
 {
     for (size_t got = 0; got < n;) {
         ssize_t r = getrandom((char *)to + got, n - got, 0);
@@ -61,7 +58,7 @@ static void fill_random(void *to, size_t n)
 uint64_t ps_random64(void)
 {
     uint64_t value;
-    fill_random(&value, sizeof(value));
+    ps_random_fill(&value, sizeof(value));
     return value;
 }
 
@@ -120,7 +117,7 @@ static int write_new(const char *temporary, struct ps_err *e)
         int code = errno == ENOENT ? PS_ENOENT : errno == EACCES ? PS_EDENIED : PS_EIO;
         return ps_fail(e, code, "secret: create %s: %s", temporary, strerror(errno));
     }
-    fill_random(bytes, sizeof(bytes));
+    ps_random_fill(bytes, sizeof(bytes));
     int r = 0;
     if (fchmod(fd, 0600) < 0 || /* a default ACL or an odd umask */
         ps_disk_write(fd, bytes, sizeof(bytes), 0) < 0 || ps_disk_sync(fd) < 0)
@@ -169,8 +166,14 @@ int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], 
 
 /* --- the keyed hash --------------------------------------------------------------------------- */
 
-struct known {
-    uint8_t key[ADDRESS_BYTES]; /* all zero is an empty slot */
+/* A text of at least one byte, padded with zeros, its length last; all zeros is an empty place. */
+struct known_short {
+    uint8_t key[SHORT_BYTES];
+    uint64_t hash;
+};
+
+struct known_long {
+    uint8_t key[LONG_BYTES];
     uint64_t hash;
 };
 
@@ -178,7 +181,8 @@ struct ps_hasher {
     EVP_MD *sha256;
     EVP_MD_CTX *inner, *outer; /* after the key's block */
     EVP_MD_CTX *work;
-    struct known cache[2][CACHE_SETS][2]; /* by address, by text; the one used last comes first */
+    struct known_short shorts[CACHE_SETS][2]; /* of a set, the one used last comes first */
+    struct known_long longs[CACHE_SETS][2];
 };
 
 static bool prepare(EVP_MD_CTX *to, const EVP_MD *sha256, const uint8_t *secret, uint8_t pad)
@@ -237,118 +241,78 @@ static uint64_t hmac64(struct ps_hasher *h, const void *bytes, size_t len)
     return value;
 }
 
-/* Dotted decimal, strictly: four numbers without leading zeros. What passes is canonical. */
-static bool parse_v4(struct ps_str s, uint8_t to[4])
+static void make_key(uint8_t *to, size_t bytes, struct ps_str text)
 {
-    const char *at = s.ptr, *end = s.ptr + s.len;
-    for (int part = 0; part < 4; part++) {
-        const char *from = at;
-        unsigned value = 0, digit;
-        while (at < end && (digit = (unsigned)(uint8_t)*at - '0') <= 9 && value <= 255) {
-            value = value * 10 + digit;
-            at++;
-        }
-        if (at == from || value > 255 || (*from == '0' && at - from > 1))
-            return false;
-        to[part] = (uint8_t)value;
-        if (part < 3 && (at == end || *at++ != '.'))
-            return false;
+    memset(to, 0, bytes);
+    memcpy(to, text.ptr, text.len);
+    to[bytes - 1] = (uint8_t)text.len;
+}
+
+static size_t set_of(const uint8_t *key, size_t bytes)
+{
+    uint64_t mixed = 0, word;
+    for (size_t i = 0; i < bytes; i += sizeof(word)) {
+        memcpy(&word, key + i, sizeof(word));
+        mixed = (mixed ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        mixed ^= mixed >> 32;
     }
-    return at == end;
+    return mixed % CACHE_SETS;
 }
 
-static bool parse_address(struct ps_str s, uint8_t to[ADDRESS_BYTES])
+static bool is_short(struct ps_str text)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char text[INET6_ADDRSTRLEN];
-    if (parse_v4(s, to + sizeof(mapped))) {
-        memcpy(to, mapped, sizeof(mapped));
-        return true;
+    return text.len > 0 && text.len < SHORT_BYTES;
+}
+
+static bool is_long(struct ps_str text)
+{
+    return text.len >= SHORT_BYTES && text.len < LONG_BYTES;
+}
+
+void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str text)
+{
+    uint8_t key[LONG_BYTES];
+    if (is_short(text)) {
+        make_key(key, SHORT_BYTES, text);
+        __builtin_prefetch(h->shorts[set_of(key, SHORT_BYTES)]);
+    } else if (is_long(text)) {
+        make_key(key, LONG_BYTES, text);
+        __builtin_prefetch(h->longs[set_of(key, LONG_BYTES)]);
     }
-    if (s.len >= sizeof(text) || memchr(s.ptr, ':', s.len) == NULL ||
-        memchr(s.ptr, '\0', s.len) != NULL)
-        return false;
-    memcpy(text, s.ptr, s.len);
-    text[s.len] = '\0';
-    return inet_pton(AF_INET6, text, to) == 1;
 }
 
-/* The canonical text: IPv4 was only parsed because it had that form. */
-static uint64_t hash_address(struct ps_hasher *h, const uint8_t address[ADDRESS_BYTES],
-                             struct ps_str given)
+static uint64_t hash_short(struct ps_hasher *h, struct ps_str text)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char text[INET6_ADDRSTRLEN];
-    bool v4 = memcmp(address, mapped, sizeof(mapped)) == 0;
-    if (v4 && memchr(given.ptr, ':', given.len) == NULL)
-        return hmac64(h, given.ptr, given.len);
-    const char *r = v4 ? inet_ntop(AF_INET, address + sizeof(mapped), text, sizeof(text))
-                       : inet_ntop(AF_INET6, address, text, sizeof(text));
-    PS_ASSERT(r != NULL);
-    uint64_t value = hmac64(h, text, strlen(text));
-    OPENSSL_cleanse(text, sizeof(text));
-    return value;
-}
-
-/* What an address is remembered by. Short ones, which every IPv4 address is, by their text: most
- * are then not even parsed. Others by the address they stand for. Neither is all zeros. */
-struct key {
-    uint8_t bytes[ADDRESS_BYTES];
-    bool is_text;
-};
-
-static bool key_of(struct ps_str address, struct key *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    if (address.len > 0 && address.len < ADDRESS_BYTES) {
-        memcpy(ret->bytes, address.ptr, address.len);
-        ret->bytes[ADDRESS_BYTES - 1] = (uint8_t)address.len;
-        ret->is_text = true;
-        return true;
-    }
-    static const uint8_t empty[ADDRESS_BYTES];
-    return parse_address(address, ret->bytes) && memcmp(ret->bytes, empty, sizeof(empty)) != 0;
-}
-
-/* A set is of keys of one kind: a text may have the bytes of an address. */
-static struct known *set_of(struct ps_hasher *h, const struct key *key)
-{
-    uint64_t high, low;
-    memcpy(&high, key->bytes, 8);
-    memcpy(&low, key->bytes + 8, 8);
-    uint64_t mixed = (high ^ (low << 1 | low >> 63)) * UINT64_C(0x9e3779b97f4a7c15);
-    mixed = (mixed ^ mixed >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-    return h->cache[key->is_text][(mixed >> 32) % CACHE_SETS];
-}
-
-static uint64_t hash_text(struct ps_hasher *h, struct ps_str text)
-{
-    uint8_t address[ADDRESS_BYTES];
-    return parse_address(text, address) ? hash_address(h, address, text)
-                                        : hmac64(h, text.ptr, text.len);
-}
-
-void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str address)
-{
-    struct key key;
-    if (key_of(address, &key))
-        __builtin_prefetch(set_of(h, &key));
-}
-
-uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address)
-{
-    struct key key;
-    struct known fresh;
-    PS_ASSERT(address.ptr != NULL);
-    if (!key_of(address, &key))
-        return hash_text(h, address);
-    struct known *set = set_of(h, &key);
-    if (memcmp(set[0].key, key.bytes, sizeof(key.bytes)) == 0)
+    struct known_short fresh;
+    make_key(fresh.key, SHORT_BYTES, text);
+    struct known_short *set = h->shorts[set_of(fresh.key, SHORT_BYTES)];
+    if (memcmp(set[0].key, fresh.key, SHORT_BYTES) == 0)
         return set[0].hash;
-    memcpy(fresh.key, key.bytes, sizeof(key.bytes));
-    fresh.hash =
-        memcmp(set[1].key, key.bytes, sizeof(key.bytes)) == 0 ? set[1].hash : hash_text(h, address);
+    fresh.hash = memcmp(set[1].key, fresh.key, SHORT_BYTES) == 0 ? set[1].hash
+                                                                 : hmac64(h, text.ptr, text.len);
     set[1] = set[0];
     set[0] = fresh;
     return fresh.hash;
+}
+
+static uint64_t hash_long(struct ps_hasher *h, struct ps_str text)
+{
+    struct known_long fresh;
+    make_key(fresh.key, LONG_BYTES, text);
+    struct known_long *set = h->longs[set_of(fresh.key, LONG_BYTES)];
+    if (memcmp(set[0].key, fresh.key, LONG_BYTES) == 0)
+        return set[0].hash;
+    fresh.hash = memcmp(set[1].key, fresh.key, LONG_BYTES) == 0 ? set[1].hash
+                                                                : hmac64(h, text.ptr, text.len);
+    set[1] = set[0];
+    set[0] = fresh;
+    return fresh.hash;
+}
+
+uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str text)
+{
+    PS_ASSERT(text.ptr != NULL);
+    return is_short(text)  ? hash_short(h, text)
+           : is_long(text) ? hash_long(h, text)
+                           : hmac64(h, text.ptr, text.len);
 }

@@ -1,9 +1,8 @@
 /* secret.h - the per-installation secret and the keyed hash of client addresses (I7).
  *
- * HMAC-SHA-256 (RFC 2104) with OpenSSL's libcrypto, cut to its first 64 bits. An address is parsed
- * first, so "::1" and "0:0:0:0:0:0:0:1" are one client, and ::ffff:1.2.3.4 is 1.2.3.4; what is not
- * an address is hashed as text. What is hashed is the canonical text (RFC 5952), so the 16 hex
- * digits of the value begin the output of `printf 1.2.3.4 | openssl dgst -sha256 -mac hmac ...`.
+ * HMAC-SHA-256 (RFC 2104) with OpenSSL's libcrypto, cut to its first 64 bits, of the text as it is
+ * given: one spelling for one client is made before (core/address.h). So the 16 hex digits of the
+ * value begin the output of `printf 1.2.3.4 | openssl dgst -sha256 -mac hmac ...`.
  *
  * Threads: a hasher belongs to one thread (it caches).
  *
@@ -21,14 +20,15 @@ enum { PS_SECRET_BYTES = 32 };
  * another size, is refused with what to do. */
 int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], struct ps_err *e);
 
-/* 64 random bits from the system. */
+/* Random bytes from the system, at most 256 in one go for one system call. */
+void ps_random_fill(void *to, size_t n);
 uint64_t ps_random64(void);
 
 struct ps_hasher;
 int ps_hasher_open(struct ps_hasher **ret, const uint8_t secret[PS_SECRET_BYTES], struct ps_err *e);
 void ps_hasher_close(struct ps_hasher *h); /* wipes its memory */
-uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str address);
-/* Says that this address will be hashed soon. */
-void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str address);
+uint64_t ps_hasher_client(struct ps_hasher *h, struct ps_str text);
+/* Says that this text will be hashed soon. */
+void ps_hasher_prefetch(struct ps_hasher *h, struct ps_str text);
 
 #endif

@@ -1,6 +1,6 @@
 /* case_run.c - see case_run.h: reads the directives, feeds the world, prints.
  *
- * A body is walked twice, because a syntax error at its end refuses all of it.
+ * A body is walked twice, because an array that is cut off is refused as a whole.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -92,49 +92,76 @@ static bool is_fatal(struct ps_str text, char *scratch)
     struct ps_body body;
     struct ps_raw_event raw;
     enum ps_reject why;
-    ps_body_init(&body, text.ptr, text.len, scratch);
+    ps_body_init(&body, text.ptr, text.len, scratch, NULL);
     while (ps_body_next(&body, &raw, &why) > 0)
         ;
     return body.fatal;
 }
 
-static void put_rejection(struct run *run, const struct ps_body *body, enum ps_reject why)
+static struct ps_str view(const char *text)
 {
-    const char *name = ps_reject_name(why);
     size_t len = 0;
-    while (name[len] != '\0')
+    while (text[len] != '\0')
         len++;
+    return (struct ps_str){text, len};
+}
+
+static void put_rejection(struct run *run, struct ps_body *body, enum ps_reject why)
+{
     ps_case_put_u64(&run->out, PS_STR("reject post="), run->posts);
     ps_case_put_u64(&run->out, PS_STR(" index="), body->index);
-    ps_case_put_u64(&run->out, PS_STR(" line="), body->line);
+    ps_case_put_u64(&run->out, PS_STR(" line="), ps_body_line(body));
     ps_case_put(&run->out, PS_STR(" reason="));
-    ps_case_put(&run->out, (struct ps_str){name, len});
+    ps_case_put(&run->out, view(ps_reject_name(why)));
     ps_case_put(&run->out, PS_STR("\n"));
+}
+
+static void put_warnings(struct run *run, const struct ps_warnings *warnings)
+{
+    char text[PS_WARNING_TEXT_MAX];
+    for (size_t i = 0; i < warnings->count; i++) {
+        const struct ps_warning *warning = &warnings->list[i];
+        ps_case_put_u64(&run->out, PS_STR("warn post="), run->posts);
+        ps_case_put_u64(&run->out, PS_STR(" count="), warning->count);
+        ps_case_put(&run->out, PS_STR(" reason="));
+        ps_case_put(&run->out, view(ps_reject_name(warning->why)));
+        ps_warning_text(warning, text);
+        ps_case_put(&run->out, PS_STR(": "));
+        ps_case_put(&run->out, view(text));
+        ps_case_put(&run->out, PS_STR("\n"));
+    }
+}
+
+static void walk(struct run *run, struct ps_body *body, bool fatal, struct ps_case_counts *counts)
+{
+    struct ps_raw_event raw;
+    enum ps_reject why;
+    while (ps_body_next(body, &raw, &why) > 0) {
+        if (why == PS_REJECT_NONE && !fatal)
+            why = ps_case_event(run->world, run->now_ms, &raw, body->warnings, counts);
+        if (why == PS_REJECT_NONE)
+            continue;
+        counts->rejected++;
+        put_rejection(run, body, why);
+    }
 }
 
 static void post(struct run *run)
 {
     struct ps_str text;
     struct ps_body body;
-    struct ps_raw_event raw;
     struct ps_case_counts counts = {0};
-    enum ps_reject why;
     if (!read_body(run, &text)) {
         complain(run, PS_STR("a body without >>>"));
         return;
     }
     char *scratch = ps_case_take(text.len);
+    struct ps_warnings *warnings = ps_case_take(sizeof *warnings);
     bool fatal = is_fatal(text, scratch);
     run->posts++;
-    ps_body_init(&body, text.ptr, text.len, scratch);
-    while (ps_body_next(&body, &raw, &why) > 0) {
-        if (why == PS_REJECT_NONE && !fatal)
-            why = ps_case_event(run->world, run->now_ms, &raw, &counts);
-        if (why == PS_REJECT_NONE)
-            continue;
-        counts.rejected++;
-        put_rejection(run, &body, why);
-    }
+    ps_body_init(&body, text.ptr, text.len, scratch, warnings);
+    walk(run, &body, fatal, &counts);
+    put_warnings(run, warnings);
     ps_case_put_u64(&run->out, PS_STR("post="), run->posts);
     put_counts(run, &counts);
     ps_case_put(&run->out, fatal ? PS_STR(" fatal\n") : PS_STR("\n"));
@@ -210,7 +237,8 @@ static void generate_one(struct run *run, const struct plan *plan, uint64_t i,
         raw.response_us = (int64_t)(n[GEN_FIRST] + i * n[GEN_RISE]);
     if (n[GEN_ERRORS] > 0)
         raw.status = i % n[GEN_ERRORS] == 0 ? 500 : 200;
-    counts->rejected += ps_case_event(run->world, run->now_ms, &raw, counts) != PS_REJECT_NONE;
+    counts->rejected +=
+        ps_case_event(run->world, run->now_ms, &raw, NULL, counts) != PS_REJECT_NONE;
 }
 
 /* A linear congruence modulo a power of two with a = 1 (mod 4) and odd c meets every number once:

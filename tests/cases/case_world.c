@@ -1,7 +1,7 @@
 /* case_world.c - see case_world.h.
  *
- * An event goes the way of the daemon less its I/O: normalise, encode, decode, drop it when its id
- * was seen, count.
+ * An event goes the way of the daemon less its I/O: check, make, encode, decode, drop it when its
+ * id was seen, count.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -73,28 +73,31 @@ static void count(struct ps_case_world *w, const struct ps_event *event,
 
 static void hash_client(const struct ps_raw_event *raw, struct ps_normal *with)
 {
-    bool given = raw->client_ip_hash.len > 0;
-    struct ps_str client = given ? raw->client_ip_hash : raw->client_ip;
-    with->has_client = client.len > 0;
-    if (with->has_client && !(given && ps_client_hash_parse(client, &with->client_hash)))
-        with->client_hash = ps_hash64(client.ptr, client.len, 0);
+    char canonical[PS_ADDRESS_MAX];
+    struct ps_sender sender;
+    ps_event_sender(raw, canonical, &sender);
+    with->has_client = sender.present;
+    with->client_hash =
+        sender.is_hash ? sender.hash : ps_hash64(sender.text.ptr, sender.text.len, 0);
 }
 
 enum ps_reject ps_case_event(struct ps_case_world *w, int64_t now_ms,
-                             const struct ps_raw_event *raw, struct ps_case_counts *counts)
+                             const struct ps_raw_event *raw, struct ps_warnings *warnings,
+                             struct ps_case_counts *counts)
 {
     char rewritten[PS_EVENT_SCRATCH_BYTES];
     uint8_t encoded[PS_EVENT_ENCODED_MAX];
     struct ps_event event, queued;
-    struct ps_normal with = {.now_ms = now_ms};
+    struct ps_normal with = {.now_ms = now_ms, .warnings = warnings};
+    enum ps_reject why = ps_event_check(raw, now_ms);
+    if (why != PS_REJECT_NONE)
+        return why;
     hash_client(raw, &with);
-    if (raw->id.ptr == NULL && raw->request_id.ptr == NULL) {
+    if (ps_event_needs_fresh(raw)) {
         w->fresh++;
         with.fresh = ps_hash64(&w->fresh, sizeof w->fresh, 0);
     }
-    enum ps_reject why = ps_event_normalise(raw, &with, rewritten, &event);
-    if (why != PS_REJECT_NONE)
-        return why;
+    ps_event_make(raw, &with, rewritten, &event);
     int r = ps_event_decode(encoded, ps_event_encode(&event, encoded), &queued);
     PS_ASSERT(r == 0);
     counts->accepted++;

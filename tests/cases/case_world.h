@@ -21,7 +21,8 @@ struct ps_case_counts {
 struct ps_case_world *ps_case_world(void);
 /* Counts the event unless its id was seen; a rejection is for the caller to count. */
 enum ps_reject ps_case_event(struct ps_case_world *w, int64_t now_ms,
-                             const struct ps_raw_event *raw, struct ps_case_counts *counts);
+                             const struct ps_raw_event *raw, struct ps_warnings *warnings,
+                             struct ps_case_counts *counts);
 void ps_case_rows(struct ps_case_world *w, struct ps_case_out *o);
 /* Merges up and down the hours: an "error" line follows when the two differ. */
 void ps_case_merge(struct ps_case_world *w, struct ps_str path, struct ps_case_out *o);

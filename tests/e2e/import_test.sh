@@ -119,9 +119,9 @@ is "some wrong: 2, and each line accepted or rejected" "$code $(summary)" "2 10|
 is "each with its line and reason" \
     "$(sqlite3 :memory: "SELECT group_concat(json_extract(value, '\$.line') || ' ' ||
         json_extract(value, '\$.reason'), ', ') FROM json_each('$out', '\$.rejections')")" \
-    "3 line_syntax, 6 line_syntax, 7 timestamp_range, 8 json_syntax, 10 line_syntax, 11 path_missing"
+    "3 line_syntax, 6 line_syntax, 7 timestamp_seconds, 8 json_syntax, 10 line_syntax, 11 path_missing"
 pathstats import --data-dir "$T/broken" "$T/broken.log"
-like "as text with file and line" "$out" "broken.log:7: timestamp_range$"
+like "as text with file and line" "$out" "broken.log:7: timestamp_seconds$"
 like "with a sentence for each reason" "$out" "3 × line_syntax: the line is not in "
 like "and the number" "$out" "rejected +6$"
 is "events without an id count again" "$(sql "$T/broken" "SELECT count(*) FROM traffic_events")" 5

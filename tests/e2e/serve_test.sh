@@ -47,7 +47,7 @@ is "the secret is only for its owner" "$(stat -c %a "$D/secret")" 600
 # --- forms of a body ---
 
 post '{"path":"/one?x=1","timestamp":1431943200000,"status":200,"responseTime":1.5,"idempotentId":"one"}'
-is "one object: 202" "$code $out" '202 {"accepted":1,"rejected":0,"rejections":[]}'
+is "one object: 202" "$code $out" '202 {"accepted":1,"rejected":0,"rejections":[],"warnings":[]}'
 post '{"path":"/one","timestamp":1431943200000,"idempotentId":"one"}'
 is "the same id again: 202" "$code" 202
 events 3 array /array | paste -sd, | sed 's/.*/[&]/' >"$T/array.json"
@@ -75,7 +75,7 @@ is "a broken array: 400, and nothing of it" "$code $(json_of '$.error.code')" "4
 post "@$T/mixed.ndjson"
 is "one bad among good: 202" "$code $(json_of '$.accepted') $(json_of '$.rejected')" "202 3 1"
 is "with its line and reason" "$(json_of '$.rejections[0].line') $(json_of '$.rejections[0].reason')" \
-    "3 timestamp_range"
+    "3 timestamp_seconds"
 like "and a sentence" "$(json_of '$.rejections[0].message')" "seconds instead of milliseconds"
 for want in "/one 1" "/array 3" "/lines 50" "/gzip 70" "/mixed 3"; do
     ok "stored: $want" eventually counted $want # two words

@@ -77,6 +77,36 @@ static void check_codec(const struct ps_event *event, const uint8_t *expected, s
         check_codec(&again, bytes, n);
 }
 
+/* Every text has a sentence that fits; unknown fields are bounded. */
+static void check_warnings(const struct ps_warnings *w)
+{
+    PS_ASSERT(w->count <= PS_WARNINGS_MAX);
+    size_t unknown = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        char text[PS_WARNING_TEXT_MAX];
+        memset(text, 'x', sizeof text);
+        ps_warning_text(&w->list[i], text);
+        PS_ASSERT(memchr(text, '\0', sizeof text) != NULL);
+        PS_ASSERT(w->list[i].count > 0 && w->list[i].len <= PS_WARNING_FIELD_MAX);
+        unknown += w->list[i].why == PS_REJECT_UNKNOWN_FIELD;
+    }
+    PS_ASSERT(unknown <= PS_WARNINGS_UNKNOWN_MAX);
+}
+
+/* The canonical text of a canonical text is the same. */
+static void check_sender(const struct ps_raw_event *raw, struct ps_normal *with)
+{
+    char first[PS_ADDRESS_MAX], second[PS_ADDRESS_MAX];
+    struct ps_sender sender;
+    ps_event_sender(raw, first, &sender);
+    with->has_client = sender.present;
+    with->client_hash = sender.hash;
+    if (sender.text.ptr == NULL)
+        return;
+    struct ps_str again = ps_address_canonical(sender.text, second);
+    PS_ASSERT(ps_str_equal(again, sender.text));
+}
+
 static void normalise(const struct ps_raw_event *raw)
 {
     struct ps_normal with = {.now_ms = INT64_C(1760529600000), .fresh = 42};
@@ -85,7 +115,9 @@ static void normalise(const struct ps_raw_event *raw)
     PS_ASSERT(scratch != NULL);
     memset(&event, 0x5a, sizeof event);
     memcpy(&untouched, &event, sizeof event);
-    with.has_client = ps_client_hash_parse(raw->client_ip_hash, &with.client_hash);
+    with.warnings = calloc(1, sizeof *with.warnings);
+    PS_ASSERT(with.warnings != NULL);
+    check_sender(raw, &with);
     if (ps_event_normalise(raw, &with, scratch, &event) == PS_REJECT_NONE) {
         check_event(&event, &with);
         check_codec(&event, NULL, 0);
@@ -94,6 +126,8 @@ static void normalise(const struct ps_raw_event *raw)
     } else {
         PS_ASSERT(memcmp(&event, &untouched, sizeof event) == 0);
     }
+    check_warnings(with.warnings);
+    free(with.warnings);
     free(scratch);
 }
 
@@ -103,25 +137,30 @@ static void walk_body(const struct memory *m, char *scratch)
     struct ps_raw_event raw;
     enum ps_reject why;
     unsigned count = 0, line = 1;
-    ps_body_init(&body, m->text, m->size, scratch);
+    struct ps_warnings *warnings = calloc(1, sizeof *warnings);
+    PS_ASSERT(warnings != NULL);
+    ps_body_init(&body, m->text, m->size, scratch, warnings);
     for (; ps_body_next(&body, &raw, &why) > 0; count++) {
         PS_ASSERT(body.at <= m->size && count <= m->size && body.index == count);
         PS_ASSERT(why < PS_REJECT_COUNT && (!body.fatal || why != PS_REJECT_NONE));
-        PS_ASSERT(body.line >= line);
-        line = body.line;
+        PS_ASSERT(ps_body_line(&body) >= line && body.steps <= 2 * m->size);
+        line = ps_body_line(&body);
         if (why != PS_REJECT_NONE)
             continue;
         check_raw(m, &raw);
         normalise(&raw);
     }
     PS_ASSERT(ps_body_next(&body, &raw, &why) == 0);
+    PS_ASSERT(!body.blank || count == 0);
+    check_warnings(warnings);
+    free(warnings);
 }
 
 static void try_one(const struct memory *m, char *scratch)
 {
     struct ps_raw_event raw;
     size_t used = SIZE_MAX;
-    enum ps_reject why = ps_event_from_json(m->text, m->size, scratch, &raw, &used);
+    enum ps_reject why = ps_event_from_json(m->text, m->size, scratch, NULL, &raw, &used);
     PS_ASSERT(used <= m->size);
     if (why != PS_REJECT_NONE)
         return;

@@ -240,7 +240,7 @@ static void test_close_answers(void **state)
     gate_queue_release(&rig->gate);
     rig_stop(rig);
     http_read(fd, &rig->reply, 0);
-    rig_expect(rig, 202, "{\"accepted\":1,\"rejected\":0,\"rejections\":[]}");
+    rig_expect(rig, 202, "{\"accepted\":1,\"rejected\":0,\"rejections\":[],\"warnings\":[]}");
     assert_string_equal(http_header(&rig->reply, "Connection"), "close");
     assert_int_equal(rig_take_records(rig), 1); /* I3 */
     http_read(idle, &rig->reply, 0);

@@ -20,7 +20,7 @@
 #include <zlib.h>
 
 #define EVENT(path) "{\"path\":\"" path "\",\"timestamp\":1760536800000}"
-#define ACCEPTED(n) "{\"accepted\":" #n ",\"rejected\":0,\"rejections\":[]}"
+#define ACCEPTED(n) "{\"accepted\":" #n ",\"rejected\":0,\"rejections\":[],\"warnings\":[]}"
 
 static void expect_paths(struct rig *rig, const char *const *paths, size_t count)
 {
@@ -194,19 +194,72 @@ static void test_rejections(void **state)
     rig_expect(rig, 200, "pathstats_events_accepted_total 2\n");
 }
 
+/* A field that cannot be used costs itself, and the answer says so once for each name. */
+static void test_warnings(void **state)
+{
+    struct rig *rig = *state;
+    rig_post(rig, "[{\"path\":\"/a\",\"timestamp\":1760536800000,\"statusCode\":500},\n"
+                  "{\"path\":\"/b\\ud83d\",\"timestamp\":1760536800000,\"statusCode\":500},\n"
+                  "{\"path\":\"/c\",\"timestamp\":1760536800000,\"responseTime\":-1}]");
+    rig_expect(rig, 202,
+               "{\"accepted\":3,\"rejected\":0,\"rejections\":[],\"warnings\":["
+               "{\"field\":\"statusCode\",\"reason\":\"unknown_field\",\"message\":"
+               "\"unknown field statusCode: did you mean status?\",\"count\":2},"
+               "{\"field\":\"path\",\"reason\":\"json_utf8\"");
+    rig_expect(rig, 202, "{\"field\":\"responseTime\",\"reason\":\"response_time_range\"");
+    expect_paths(rig, (const char *const[]){"/a", "/b\xef\xbf\xbd", "/c"}, 3);
+    rig_post(rig, "{\"url\":\"/a\",\"timestamp\":1760536800000}");
+    rig_expect(rig, 400, "\"reason\":\"path_missing\"");
+    rig_expect(rig, 400, "unknown field url: did you mean path?");
+    rig_post(rig, EVENT("/d")); /* and the next answer has none of it */
+    rig_expect(rig, 202, ACCEPTED(1));
+    rig_get(rig, "/metrics");
+    rig_expect(rig, 200, "pathstats_fields_ignored_total{reason=\"unknown_field\"} 3\n");
+    rig_expect(rig, 200, "pathstats_fields_ignored_total{reason=\"response_time_range\"} 1\n");
+    rig_expect(rig, 200, "pathstats_events_rejected_total{reason=\"path_missing\"} 1\n");
+}
+
+/* I8: what was read is told, and that the rest was not. */
+static void test_too_many_refused(void **state)
+{
+    struct rig *rig = *state;
+    char *body = malloc(RIG_BODY_LIMIT);
+    assert_non_null(body);
+    memset(body, '{', RIG_BODY_LIMIT);
+    for (size_t i = 1; i < RIG_BODY_LIMIT; i += 2)
+        body[i] = '}';
+    memcpy(body, EVENT("/first"), strlen(EVENT("/first")));
+    body[strlen(EVENT("/first"))] = ' ';
+    rig_ask(rig, "POST", "/api/events", "", body, RIG_BODY_LIMIT);
+    rig_expect(rig, 202, "{\"accepted\":1,\"rejected\":10000,\"rejections\":[{");
+    rig_expect(rig, 202, "\"stopped\":true,\"message\":\"10000 events were refused, and the rest");
+    expect_paths(rig, (const char *const[]){"/first"}, 1);
+    rig_ask(rig, "POST", "/api/events", "", body + 100, RIG_BODY_LIMIT - 100);
+    rig_expect(rig, 400, "\"all_rejected\"");
+    rig_expect(rig, 400, "\"accepted\":0,\"rejected\":10000,");
+    rig_expect(rig, 400, "\"stopped\":true");
+    free(body);
+}
+
 static void test_broken_array(void **state)
 {
     struct rig *rig = *state;
-    rig_post(rig, "[" EVENT("/a") ",\n" EVENT("/b") ",\n{\"path\":}]");
+    rig_post(rig, "[" EVENT("/a") ",\n" EVENT("/b") ",\n{\"path\":");
     rig_expect(rig, 400, "\"code\":\"not_json\"");
     rig_expect(rig, 400, "\"accepted\":0");
     rig_expect(rig, 400, "\"line\":3");
+    assert_int_equal(rig_take_records(rig), 0);
+    rig_post(rig, "[" EVENT("/a") ",\n{\"path\":},\n" EVENT("/c") "]");
+    rig_expect(rig, 202,
+               "\"accepted\":2,\"rejected\":1,\"rejections\":[{\"line\":2,\"index\":1,"
+               "\"reason\":\"json_syntax\"");
+    expect_paths(rig, (const char *const[]){"/a", "/c"}, 2);
     rig_post(rig, "");
     rig_expect(rig, 400, "\"empty_body\"");
     rig_post(rig, " \n ");
     rig_expect(rig, 400, "\"empty_body\"");
-    rig_post(rig, "[]");
-    rig_expect(rig, 400, "\"empty_body\"");
+    rig_post(rig, "[]"); /* is something to say */
+    rig_expect(rig, 202, ACCEPTED(0));
     assert_int_equal(rig_take_records(rig), 0);
 }
 
@@ -372,6 +425,8 @@ int main(void)
         CASE(test_clients_leave),
         CASE(test_encodings),
         CASE(test_rejections),
+        CASE(test_warnings),
+        CASE(test_too_many_refused),
         CASE(test_broken_array),
         CASE(test_body_limit),
         CASE(test_body_limit_unannounced),

@@ -17,10 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { BODY_MAX = 256 * 1024 };
 
 static char text_block[BODY_MAX], scratch[BODY_MAX];
+static struct ps_warnings warnings; /* of the text decoded last */
 
 /* Decodes a NUL-terminated text; views in `ret` stay valid until the next call. */
 static enum ps_reject decode(const char *text, struct ps_raw_event *ret, size_t *ret_used)
@@ -29,7 +31,8 @@ static enum ps_reject decode(const char *text, struct ps_raw_event *ret, size_t 
     assert_true(len <= BODY_MAX);
     char *at_end = text_block + BODY_MAX - len; /* nothing but the end behind it */
     memcpy(at_end, text, len);
-    enum ps_reject why = ps_event_from_json(at_end, len, scratch, ret, &used);
+    memset(&warnings, 0, sizeof warnings);
+    enum ps_reject why = ps_event_from_json(at_end, len, scratch, &warnings, ret, &used);
     assert_true(used <= len);
     if (ret_used != NULL)
         *ret_used = used;
@@ -123,25 +126,29 @@ static void test_null_and_missing_are_absent(void **state)
     check_text(raw.path, "");
 }
 
+static void check_warning(size_t i, const char *field, enum ps_reject why, uint64_t count)
+{
+    assert_true(i < warnings.count);
+    check_bytes((struct ps_str){warnings.list[i].field, warnings.list[i].len}, field,
+                strlen(field));
+    if (warnings.list[i].why != why)
+        fail_msg("%s: %s, not %s", field, ps_reject_name(warnings.list[i].why),
+                 ps_reject_name(why));
+    assert_int_equal(warnings.list[i].count, count);
+}
+
+/* What an event cannot do without, and an id that nobody may make up, refuse it. */
 static void test_wrong_types(void **state)
 {
     (void)state;
     static const struct {
         const char *key;
-        const char *bad[7];
+        const char *bad[6];
         enum ps_reject why;
     } cases[] = {
         {"idempotentId", {"1", "true", "false", "{}", "[]"}, PS_REJECT_ID_TYPE},
         {"timestamp", {"\"1\"", "true", "false", "{}", "[1]"}, PS_REJECT_TIMESTAMP_TYPE},
         {"path", {"1", "true", "false", "{}", "[\"/\"]"}, PS_REJECT_PATH_TYPE},
-        {"method", {"1", "true", "false", "{}", "[]"}, PS_REJECT_METHOD_TYPE},
-        {"status", {"\"200\"", "true", "{}", "[]", "200.5", "1e-1"}, PS_REJECT_STATUS_TYPE},
-        {"responseTime", {"\"1\"", "true", "false", "{}", "[]"}, PS_REJECT_RESPONSE_TIME_TYPE},
-        {"clientIp", {"1", "true", "false", "{}", "[]"}, PS_REJECT_CLIENT_TYPE},
-        {"clientIpHash", {"1", "true", "false", "{}", "[]"}, PS_REJECT_CLIENT_TYPE},
-        {"userAgent", {"1", "true", "false", "{}", "[]"}, PS_REJECT_USER_AGENT_TYPE},
-        {"country", {"1", "true", "false", "{}", "[]"}, PS_REJECT_COUNTRY_TYPE},
-        {"isError", {"1", "0", "\"true\"", "{}", "[]"}, PS_REJECT_IS_ERROR_TYPE},
         {"requestId", {"1", "true", "false", "{}", "[]"}, PS_REJECT_REQUEST_ID_TYPE},
     };
     for (size_t i = 0; i < PS_COUNT_OF(cases); i++)
@@ -150,16 +157,65 @@ static void test_wrong_types(void **state)
             snprintf(text, sizeof text, "{\"country\":null,\"%s\":%s,\"x\":1}", cases[i].key,
                      cases[i].bad[j]);
             check_rejected(text, cases[i].why);
+            assert_int_equal(warnings.count, 1); /* what else is wrong is told all the same */
+            check_warning(0, "x", PS_REJECT_UNKNOWN_FIELD, 1);
         }
+}
+
+/* Any other field is left out, even where it had a good value before; the event counts. */
+static void test_wrong_types_cost_the_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *good, *bad[8];
+        enum ps_reject why;
+    } cases[] = {
+        {"method", "\"GET\"", {"1", "true", "false", "{}", "[]"}, PS_REJECT_METHOD_TYPE},
+        {"status",
+         "200",
+         {"\"200x\"", "\"\"", "\" 200\"", "true", "{}", "[]", "200.5", "1e-1"},
+         PS_REJECT_STATUS_TYPE},
+        {"responseTime",
+         "1",
+         {"\"1s\"", "\"NaN\"", "\"0x1\"", "true", "false", "{}", "[]"},
+         PS_REJECT_RESPONSE_TIME_TYPE},
+        {"clientIp", "\"::1\"", {"1", "true", "false", "{}", "[]"}, PS_REJECT_CLIENT_TYPE},
+        {"clientIpHash", "\"::1\"", {"1", "true", "false", "{}", "[]"}, PS_REJECT_CLIENT_TYPE},
+        {"userAgent", "\"x\"", {"1", "true", "false", "{}", "[]"}, PS_REJECT_USER_AGENT_TYPE},
+        {"country", "\"DE\"", {"1", "true", "false", "{}", "[]"}, PS_REJECT_COUNTRY_TYPE},
+        {"isError", "true", {"1", "0", "\"true\"", "{}", "[]"}, PS_REJECT_IS_ERROR_TYPE},
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++)
+        for (size_t j = 0; j < PS_COUNT_OF(cases[i].bad) && cases[i].bad[j] != NULL; j++) {
+            char text[256];
+            snprintf(text, sizeof text, "{\"%s\":%s,\"%s\":%s}", cases[i].key, cases[i].good,
+                     cases[i].key, cases[i].bad[j]);
+            struct ps_raw_event raw = decoded(text);
+            check_all_absent(&raw);
+            assert_int_equal(warnings.count, 1);
+            check_warning(0, cases[i].key, cases[i].why, 1);
+        }
+}
+
+/* Many log formats put quotes around everything. */
+static void test_numbers_in_quotes(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw = decoded("{\"status\":\"404\",\"responseTime\":\"12.5\"}");
+    assert_int_equal(raw.status, 404);
+    assert_int_equal(raw.response_us, 12500);
+    assert_int_equal(warnings.count, 0);
 }
 
 static void test_first_wrong_type_is_the_reason(void **state)
 {
     (void)state;
-    check_rejected("{\"path\":1,\"status\":\"x\"}", PS_REJECT_PATH_TYPE);
-    check_rejected("{\"status\":\"x\",\"path\":1}", PS_REJECT_STATUS_TYPE);
+    check_rejected("{\"path\":1,\"timestamp\":\"x\"}", PS_REJECT_PATH_TYPE);
+    check_rejected("{\"status\":\"x\",\"timestamp\":\"x\",\"path\":1}", PS_REJECT_TIMESTAMP_TYPE);
     check_rejected("{\"path\":1,\"path\":\"/\"}", PS_REJECT_PATH_TYPE);
     check_rejected("{\"path\":1,]", PS_REJECT_JSON_SYNTAX); /* the whole is no JSON: that first */
+    check_rejected("{\"x\":1,\"status\":\"x\",]", PS_REJECT_JSON_SYNTAX);
+    assert_int_equal(warnings.count, 0); /* and nothing is told of what may be two lines */
 }
 
 static void test_last_of_a_repeated_key_counts(void **state)
@@ -180,15 +236,35 @@ static void test_last_of_a_repeated_key_counts(void **state)
     check_all_absent(&raw);
 }
 
-static void test_unknown_keys_are_ignored(void **state)
+static void test_unknown_keys_are_told(void **state)
 {
     (void)state;
     struct ps_raw_event raw =
         decoded("{\"Path\":1,\"paths\":1,\"pat\":1,\"\":1,\"METHOD\":{},"
-                "\"methoe\":[1,{\"path\":2}],\"statut\":true,\"path\\u0000\":1,"
+                "\"methoe\":[1,{\"path\":2}],\"statut\":true,\"path\\u0000\":1,\"pat\":null,"
                 "\"nested\":{\"path\":\"/no\",\"status\":1},\"path\":\"/x\"}");
     check_text(raw.path, "/x");
     assert_int_equal(raw.status, PS_ABSENT);
+    static const char *const names[] = {"Path", "paths", "pat", "", "METHOD", "methoe", "statut"};
+    for (size_t i = 0; i < PS_COUNT_OF(names); i++)
+        check_warning(i, names[i], PS_REJECT_UNKNOWN_FIELD, i == 2 ? 2 : 1);
+    assert_int_equal(warnings.count, 9);
+    assert_int_equal(warnings.list[7].len, 5); /* with its NUL */
+    check_warning(8, "nested", PS_REJECT_UNKNOWN_FIELD, 1);
+}
+
+/* I8: an event with any number of unknown fields costs a bounded list. */
+static void test_many_unknown_keys(void **state)
+{
+    (void)state;
+    char text[4096];
+    int n = sprintf(text, "{\"path\":\"/\"");
+    for (int i = 0; i < 200; i++)
+        n += sprintf(text + n, ",\"x%d\":1", i);
+    strcpy(text + n, "}");
+    check_text(decoded(text).path, "/");
+    assert_int_equal(warnings.count, PS_WARNINGS_UNKNOWN_MAX);
+    assert_true(warnings.unlisted > 0);
 }
 
 /* --- strings --- */
@@ -225,56 +301,80 @@ static void test_escaped_strings_live_together(void **state)
 static void test_bad_strings(void **state)
 {
     (void)state;
-    static const char *const syntax[] = {"\"",
-                                         "\"abc",
-                                         "\"\\\"",
-                                         "\"\\x\"",
-                                         "\"\\u12\"",
-                                         "\"\\u12g4\"",
-                                         "\"\\ud800\"",
-                                         "\"\\udc00\"",
-                                         "\"\\ud800\\ud800\"",
-                                         "\"\\ud800x\"",
-                                         "\"\\ud800\\n\"",
-                                         "\"\\udc00\\ud800\"",
-                                         "\"\\U0041\"",
-                                         "\"a\nb\"",
-                                         "\"a\tb\"",
-                                         "\"\x01\"",
-                                         "\"\x1f\"",
-                                         "'a'",
-                                         "\"\\",
-                                         "\"\\u",
-                                         "\"12345678\x1f\"",
-                                         "\"\\ud800\\u\"",
-                                         "\"\\a\"",
-                                         "\"\\0\""};
-    static const char *const utf8[] = {"\"\x80\"",
-                                       "\"\xc0\x80\"",
-                                       "\"\xc1\xbf\"",
-                                       "\"\xe0\x80\x80\"",
-                                       "\"\xed\xa0\x80\"",
-                                       "\"\xf0\x80\x80\x80\"",
-                                       "\"\xf4\x90\x80\x80\"",
-                                       "\"\xff\"",
-                                       "\"\xc3\"",
-                                       "\"\xe2\x82\"",
-                                       "\"\xf0\x9f\x98\"",
-                                       "\"12345678\xfe\"",
-                                       "\"\xe2\x28\xa1\"",
-                                       "\"\xed\xbf\xbf\"",
-                                       "\"\xf8\x88\x80\x80\x80\""};
+    static const char *const syntax[] = {
+        "\"",          "\"abc",    "\"\\\"",           "\"\\x\"",        "\"\\u12\"", "\"\\u12g4\"",
+        "\"\\U0041\"", "\"a\nb\"", "\"a\tb\"",         "\"\x01\"",       "\"\x1f\"",  "'a'",
+        "\"\\",        "\"\\u",    "\"12345678\x1f\"", "\"\\ud800\\u\"", "\"\\a\"",   "\"\\0\"",
+        "\"\\ud83\"",  "\"\xff",
+    };
     char text[128];
     for (size_t i = 0; i < PS_COUNT_OF(syntax); i++) {
         snprintf(text, sizeof text, "{\"path\":%s}", syntax[i]);
         check_rejected(text, PS_REJECT_JSON_SYNTAX);
     }
-    for (size_t i = 0; i < PS_COUNT_OF(utf8); i++) {
-        snprintf(text, sizeof text, "{\"path\":%s}", utf8[i]);
-        check_rejected(text, PS_REJECT_JSON_UTF8);
-        snprintf(text, sizeof text, "{%s:1}", utf8[i]); /* in a key as well */
-        check_rejected(text, PS_REJECT_JSON_UTF8);
+}
+
+/* Half an emoji costs itself: U+FFFD, and what is around it stays. */
+static void test_half_pairs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"\\ud83d", "\xef\xbf\xbd"},
+        {"\\udc00", "\xef\xbf\xbd"},
+        {"a\\ud83dz", "a\xef\xbf\xbdz"},
+        {"\\ud800\\ud800", "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\\ud800\\n", "\xef\xbf\xbd\n"},
+        {"\\ud800\\u0041", "\xef\xbf\xbd"
+                           "A"},
+        {"\\udc00\\ud800", "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\\ud800\\ud83d\\ude00", "\xef\xbf\xbd\xf0\x9f\x98\x80"},
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        char text[128];
+        snprintf(text, sizeof text, "{\"userAgent\":\"%s\",\"path\":\"/p\"}", cases[i].in);
+        struct ps_raw_event raw = decoded(text);
+        check_text(raw.user_agent, cases[i].out);
+        check_text(raw.path, "/p");
+        check_warning(0, "userAgent", PS_REJECT_JSON_UTF8, 1);
+        assert_int_equal(warnings.count, 1);
     }
+}
+
+/* So does a byte that is no UTF-8. It stays in the raw event and is replaced in the event. */
+static void test_bytes_that_are_no_utf8(void **state)
+{
+    (void)state;
+    static const char *const bytes[] = {"\x80",
+                                        "\xc0\x80",
+                                        "\xc1\xbf",
+                                        "\xe0\x80\x80",
+                                        "\xed\xa0\x80",
+                                        "\xf0\x80\x80\x80",
+                                        "\xf4\x90\x80\x80",
+                                        "\xff",
+                                        "\xc3",
+                                        "\xe2\x82",
+                                        "\xf0\x9f\x98",
+                                        "12345678\xfe",
+                                        "\xe2\x28\xa1",
+                                        "\xed\xbf\xbf",
+                                        "\xf8\x88\x80\x80\x80"};
+    char text[128];
+    for (size_t i = 0; i < PS_COUNT_OF(bytes); i++) {
+        snprintf(text, sizeof text, "{\"path\":\"/%s\",\"status\":200}", bytes[i]);
+        struct ps_raw_event raw = decoded(text);
+        assert_true(raw.mended);
+        assert_int_equal(raw.path.len, 1 + strlen(bytes[i]));
+        assert_int_equal(raw.status, 200);
+        check_warning(0, "path", PS_REJECT_JSON_UTF8, 1);
+        snprintf(text, sizeof text, "{\"x\":[{\"%s\":1}],\"path\":\"/\"}", bytes[i]);
+        check_text(decoded(text).path, "/"); /* in a key, deep in what is skipped */
+        assert_int_equal(warnings.count, 1);
+        check_warning(0, "x", PS_REJECT_UNKNOWN_FIELD, 1);
+    }
+    assert_false(decoded("{\"path\":\"/\xc3\xbc\"}").mended);
 }
 
 /* The string loop takes eight bytes at once: what ends a run must be seen at every offset. */
@@ -476,8 +576,6 @@ static void test_used_is_told(void **state)
     assert_int_equal(used, 5);
     assert_int_equal(decode("{\"path\":!}", &raw, &used), PS_REJECT_JSON_SYNTAX);
     assert_int_equal(used, 8); /* at the trouble */
-    assert_int_equal(decode("{\"path\":\"a\xff\"}", &raw, &used), PS_REJECT_JSON_UTF8);
-    assert_int_equal(used, 10);
 }
 
 /* {"a":[[...]]} with `depth` levels in all. */
@@ -537,18 +635,21 @@ static void check_walk_bytes(const char *text, size_t len, const struct step *st
     assert_non_null(room);
     assert_true(count <= PS_COUNT_OF(kept));
     memcpy(exact, text, len);
-    ps_body_init(&body, exact, len, room);
+    ps_body_init(&body, exact, len, room, NULL);
     for (size_t i = 0; i < count; i++) {
         if (ps_body_next(&body, &raw, &why) != 1)
             fail_msg("ended before event %zu: %.80s", i, text);
-        if (why != steps[i].why || body.line != steps[i].line || body.index != steps[i].index)
-            fail_msg("event %zu: %s, line %u, index %u: %.80s", i, ps_reject_name(why), body.line,
+        unsigned line = ps_body_line(&body);
+        if (why != steps[i].why || line != steps[i].line || body.index != steps[i].index)
+            fail_msg("event %zu: %s, line %u, index %u: %.80s", i, ps_reject_name(why), line,
                      body.index, text);
         kept[i] = raw;
     }
-    assert_int_equal(ps_body_next(&body, &raw, &why), 0);
+    if (ps_body_next(&body, &raw, &why) != 0)
+        fail_msg("%s behind the end: %.80s", ps_reject_name(why), text);
     assert_int_equal(ps_body_next(&body, &raw, &why), 0); /* and stays there */
-    assert_int_equal(body.fatal, fatal);
+    if (body.fatal != fatal)
+        fail_msg("%s: %.80s", fatal ? "not fatal" : "fatal", text);
     for (size_t i = 0; i < count; i++) /* strings live until the body is done */
         if (steps[i].path != NULL)
             check_text(kept[i].path, steps[i].path);
@@ -562,47 +663,121 @@ static void check_walk_bytes(const char *text, size_t len, const struct step *st
         check_walk_bytes(text, strlen(text), steps_, PS_COUNT_OF(steps_), fatal);                  \
     } while (0)
 
+#define OK PS_REJECT_NONE
+#define BROKEN PS_REJECT_JSON_SYNTAX
+
+static bool is_blank_body(const char *text)
+{
+    struct ps_body body;
+    struct ps_raw_event raw;
+    enum ps_reject why;
+    ps_body_init(&body, text, strlen(text), scratch, NULL);
+    while (ps_body_next(&body, &raw, &why) > 0)
+        ;
+    return body.blank;
+}
+
 static void test_body_empty(void **state)
 {
     (void)state;
-    static const char *const empty[] = {"", " ", "\n\n \r\n\t", "[]", " [ ] \n"};
-    for (size_t i = 0; i < PS_COUNT_OF(empty); i++)
+    static const char *const blank[] = {"", " ", "\n\n \r\n\t", "\xef\xbb\xbf"};
+    for (size_t i = 0; i < PS_COUNT_OF(blank); i++) {
+        check_walk_bytes(blank[i], strlen(blank[i]), NULL, 0, false);
+        assert_true(is_blank_body(blank[i]));
+    }
+    static const char *const empty[] = {"[]", " [ ] \n", "[][]", "\xef\xbb\xbf[]"};
+    for (size_t i = 0; i < PS_COUNT_OF(empty); i++) {
         check_walk_bytes(empty[i], strlen(empty[i]), NULL, 0, false);
+        assert_false(is_blank_body(empty[i])); /* no event is something to say */
+    }
+    assert_false(is_blank_body("{}"));
+    assert_false(is_blank_body("x"));
 }
 
 static void test_body_one_object(void **state)
 {
     (void)state;
-    CHECK_WALK("{\"path\":\"/\"}", false, {"/", PS_REJECT_NONE, 1, 0});
-    CHECK_WALK("\n\n {\n \"path\" :\n \"/\\n\" }\n\n", false, {"/\n", PS_REJECT_NONE, 3, 0});
+    CHECK_WALK("{\"path\":\"/\"}", false, {"/", OK, 1, 0});
+    CHECK_WALK("\xef\xbb\xbf{\"path\":\"/\"}", false, {"/", OK, 1, 0});
+    CHECK_WALK("\n\n {\n \"path\" :\n \"/\\n\" }\n\n", false, {"/\n", OK, 3, 0});
     CHECK_WALK("\n{\n\"path\":\n1}", false, {NULL, PS_REJECT_PATH_TYPE, 2, 0});
     CHECK_WALK("5", false, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 0});
-    CHECK_WALK("{\"path\":\"/\"", false, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
-    CHECK_WALK("{\"path\":\"/\"}{}", false, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    CHECK_WALK("{\"path\":\"/\"", false, {NULL, BROKEN, 1, 0});
+    CHECK_WALK("path=/&timestamp=1", false, {NULL, BROKEN, 1, 0});
 }
 
 static void test_body_lines(void **state)
 {
     (void)state;
     CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\"/\\u0032\"}\r\n\n  \n  {\"path\":\"\\/3\"}  \n",
-               false, {"/1", PS_REJECT_NONE, 1, 0}, {"/2", PS_REJECT_NONE, 2, 1},
-               {"/3", PS_REJECT_NONE, 5, 2});
-    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\"/2\"}", false, {"/1", PS_REJECT_NONE, 1, 0},
-               {"/2", PS_REJECT_NONE, 2, 1});
+               false, {"/1", OK, 1, 0}, {"/2", OK, 2, 1}, {"/3", OK, 5, 2});
+    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\"/2\"}", false, {"/1", OK, 1, 0}, {"/2", OK, 2, 1});
+}
+
+/* Objects with nothing between them (Kinesis Firehose), with commas, over several lines, in
+ * several arrays: each is an event. */
+static void test_body_streams(void **state)
+{
+    (void)state;
+    CHECK_WALK("{\"path\":\"/1\"}{\"path\":\"/2\"}", false, {"/1", OK, 1, 0}, {"/2", OK, 1, 1});
+    CHECK_WALK("{\"path\":\"/1\"},\n{\"path\":\"/2\"},\n", false, {"/1", OK, 1, 0},
+               {"/2", OK, 2, 1});
+    CHECK_WALK("{\n  \"path\": \"/1\"\n}\n{\n  \"path\": \"/2\"\n}\n", false, {"/1", OK, 1, 0},
+               {"/2", OK, 4, 1});
+    CHECK_WALK("[{\"path\":\"/1\"}]\n[{\"path\":\"/2\"},{\"path\":\"/3\"}][]", false,
+               {"/1", OK, 1, 0}, {"/2", OK, 2, 1}, {"/3", OK, 2, 2});
+    CHECK_WALK("{\"path\":\"/1\"}[{\"path\":\"/2\"}]{\"path\":\"/3\"}", false, {"/1", OK, 1, 0},
+               {"/2", OK, 1, 1}, {"/3", OK, 1, 2});
+    CHECK_WALK("{\"path\":\"/1\"},,{\"path\":\"/3\"}", false, {"/1", OK, 1, 0},
+               {NULL, BROKEN, 1, 1}, {"/3", OK, 1, 2});
 }
 
 /* One bad event never takes its neighbours with it. */
 static void test_body_lines_with_bad_ones(void **state)
 {
     (void)state;
-    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\n{\"path\":\"/3\"}\n{\"status\":\"x\"}\nnull\n"
-               "{\"path\":\"\xff\"}\n{} {}\n{\"path\":\"/8\"}",
-               false, {"/1", PS_REJECT_NONE, 1, 0}, {NULL, PS_REJECT_JSON_SYNTAX, 2, 1},
-               {"/3", PS_REJECT_NONE, 3, 2}, {NULL, PS_REJECT_STATUS_TYPE, 4, 3},
-               {NULL, PS_REJECT_NOT_AN_OBJECT, 5, 4}, {NULL, PS_REJECT_JSON_UTF8, 6, 5},
-               {NULL, PS_REJECT_JSON_SYNTAX, 7, 6}, {"/8", PS_REJECT_NONE, 8, 7});
-    CHECK_WALK("{oops\n{\"path\":\"/2\"}\n", false, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0},
-               {"/2", PS_REJECT_NONE, 2, 1});
+    CHECK_WALK("{\"path\":\"/1\"}\n{\"path\":\n{\"path\":\"/3\"}\nnull\n"
+               "{\"path\":\"/\xff\n{} ]\n{\"path\":\"/8\"}",
+               false, {"/1", OK, 1, 0}, {NULL, BROKEN, 2, 1}, {"/3", OK, 3, 2},
+               {NULL, PS_REJECT_NOT_AN_OBJECT, 4, 3}, {NULL, BROKEN, 5, 4}, {NULL, OK, 6, 5},
+               {NULL, BROKEN, 6, 6}, {"/8", OK, 7, 7});
+    CHECK_WALK("{oops\n{\"path\":\"/2\"}\n", false, {NULL, BROKEN, 1, 0}, {"/2", OK, 2, 1});
+    CHECK_WALK("{\"path\":\"/cut\n{\"path\":\"/2\"}\n", false, {NULL, BROKEN, 1, 0},
+               {"/2", OK, 2, 1});
+    /* one object over three lines: not broken */
+    CHECK_WALK("{\"path\":\"/1\",\"x\":[\n{\"path\":\"/2\"}\n]}\n{\"path\":\"/3\"}", false,
+               {"/1", OK, 1, 0}, {"/3", OK, 4, 1});
+}
+
+/* NaN and the like, where nothing separates the events: the brackets tell where the next begins. */
+static void test_body_bad_literals(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"NaN",      "Infinity", "-Infinity", "undefined",
+                                      "'x'",      "0x10",     "1_000",     ".5",
+                                      "[NaN,{}]", "\"\\x\"",  "{a:{}}"};
+    for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
+        char text[256];
+        snprintf(text, sizeof text, "{\"path\":\"/1\"}{\"path\":\"/\",\"x\":%s}{\"path\":\"/3\"}",
+                 bad[i]);
+        CHECK_WALK(text, false, {"/1", OK, 1, 0}, {NULL, BROKEN, 1, 1}, {"/3", OK, 1, 2});
+        snprintf(text, sizeof text,
+                 "[{\"path\":\"/1\"},\n{\"path\":\"/\",\"x\":%s},{\"path\":\"/3\"}]", bad[i]);
+        CHECK_WALK(text, false, {"/1", OK, 1, 0}, {NULL, BROKEN, 2, 1}, {"/3", OK, 2, 2});
+        snprintf(text, sizeof text,
+                 "{\n \"path\":\"/\",\n \"x\":%s,\n \"y\":1\n}\n{\"path\":\"/2\"}", bad[i]);
+        CHECK_WALK(text, false, {NULL, BROKEN, 1, 0}, {"/2", OK, 6, 1});
+    }
+}
+
+static void test_body_too_deep(void **state)
+{
+    (void)state;
+    char text[1024], *to = text + sprintf(text, "[{\"path\":\"/1\"},{\"x\":");
+    memset(to, '[', 100);
+    memset(to + 100, ']', 100);
+    strcpy(to + 200, "},{\"path\":\"/3\"}]");
+    CHECK_WALK(text, false, {"/1", OK, 1, 0}, {NULL, PS_REJECT_JSON_DEPTH, 1, 1}, {"/3", OK, 1, 2});
 }
 
 static void test_body_long_line(void **state)
@@ -615,8 +790,7 @@ static void test_body_long_line(void **state)
     memset(text + head, 'x', len);
     strcpy(text + head + len - 40, "\"}\n{\"path\":\"/3\"}");
     /* the line is what is left after the head's first line */
-    CHECK_WALK(text, false, {"/1", PS_REJECT_NONE, 1, 0}, {NULL, PS_REJECT_TOO_LARGE, 2, 1},
-               {"/3", PS_REJECT_NONE, 3, 2});
+    CHECK_WALK(text, false, {"/1", OK, 1, 0}, {NULL, PS_REJECT_TOO_LARGE, 2, 1}, {"/3", OK, 3, 2});
     free(text);
 }
 
@@ -624,29 +798,100 @@ static void test_body_array(void **state)
 {
     (void)state;
     CHECK_WALK(" [{\"path\":\"/1\"},\n\n {\"path\":\n\"\\u002f2\"} , {\"path\":\"\\/3\"}\n]\n",
-               false, {"/1", PS_REJECT_NONE, 1, 0}, {"/2", PS_REJECT_NONE, 3, 1},
-               {"/3", PS_REJECT_NONE, 4, 2});
+               false, {"/1", OK, 1, 0}, {"/2", OK, 3, 1}, {"/3", OK, 4, 2});
     CHECK_WALK("[{\"path\":\"/1\"},5,{\"path\":[]},[[]],{\"path\":\"/5\"}]", false,
-               {"/1", PS_REJECT_NONE, 1, 0}, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 1},
+               {"/1", OK, 1, 0}, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 1},
                {NULL, PS_REJECT_PATH_TYPE, 1, 2}, {NULL, PS_REJECT_NOT_AN_OBJECT, 1, 3},
-               {"/5", PS_REJECT_NONE, 1, 4});
+               {"/5", OK, 1, 4});
+    CHECK_WALK("[{\"path\":\"/1\"},]", false, {"/1", OK, 1, 0});
+    CHECK_WALK("[{\"path\":\"/1\"}{\"path\":\"/2\"}]", false, {"/1", OK, 1, 0}, {"/2", OK, 1, 1});
+    CHECK_WALK("[,{\"path\":\"/2\"}]", false, {NULL, BROKEN, 1, 0}, {"/2", OK, 1, 1});
+    CHECK_WALK("[{\"path\":\"/1\"}]]", false, {"/1", OK, 1, 0}, {NULL, BROKEN, 1, 1});
+    CHECK_WALK("[] x", false, {NULL, BROKEN, 1, 0});
 }
 
-/* Of a broken array nothing can be trusted: the walk ends and says so. */
-static void test_body_broken_array(void **state)
+/* A broken element costs itself alone, whatever its brackets and strings look like. */
+static void test_body_array_with_broken_elements(void **state)
 {
     (void)state;
-    CHECK_WALK("[{\"path\":\"/1\"},\n{\"path\":}, {}]", true, {"/1", PS_REJECT_NONE, 1, 0},
-               {NULL, PS_REJECT_JSON_SYNTAX, 2, 1});
-    CHECK_WALK("[", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
-    CHECK_WALK("[{}", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
-    CHECK_WALK("[{}{}]", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
-    CHECK_WALK("[{\"path\":\"/1\"},]", true, {"/1", PS_REJECT_NONE, 1, 0},
-               {NULL, PS_REJECT_JSON_SYNTAX, 1, 1});
-    CHECK_WALK("[] x", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
-    CHECK_WALK("[{}]]", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
-    CHECK_WALK("[\"\xff\"]", true, {NULL, PS_REJECT_JSON_UTF8, 1, 0});
-    CHECK_WALK("[,{}]", true, {NULL, PS_REJECT_JSON_SYNTAX, 1, 0});
+    static const char *const broken[] = {
+        "{\"path\":}",           "{\"path\":[\"/\"}",
+        "{\"path\":[[[\"/\"}",   "{\"path\":\"/\",}",
+        "{\"path\":\"a\nb\"}", /* a raw newline */
+        "{\"path\":\"a\n {b\"}", "{\"path\":\"}],[{\\\"\",x}",
+        "{'path':'/'}",          "tru",
+        "{\"path\" \"/\"}",      "[1 2]",
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(broken); i++) {
+        char text[256];
+        snprintf(text, sizeof text, "[{\"path\":\"/1\"},%s,{\"path\":\"/3\"}]", broken[i]);
+        struct ps_body body;
+        struct ps_raw_event raw;
+        enum ps_reject why;
+        ps_body_init(&body, text, strlen(text), scratch, NULL);
+        for (unsigned n = 0; n < 3; n++) {
+            assert_int_equal(ps_body_next(&body, &raw, &why), 1);
+            if (body.index != n || why != (n == 1 ? BROKEN : OK))
+                fail_msg("%s: event %u: %s", text, n, ps_reject_name(why));
+        }
+        if (ps_body_next(&body, &raw, &why) != 0 || body.fatal)
+            fail_msg("%s: %s behind the end", text, ps_reject_name(why));
+    }
+    /* what is not closed ends where a line begins with the next, or with the array */
+    CHECK_WALK("[\n{\"path\":\"/1\",\"timestamp\":17\n{\"path\":\"/2\"},\n{\"path\":\"/3,\n"
+               "{\"path\":\"/4\"}\n]",
+               false, {NULL, BROKEN, 2, 0}, {"/2", OK, 3, 1}, {NULL, BROKEN, 4, 2},
+               {"/4", OK, 5, 3});
+    CHECK_WALK("[{\"path\":\"/1\"},\n{\"path\":\"/2\"\n]", false, {"/1", OK, 1, 0},
+               {NULL, BROKEN, 2, 1});
+    CHECK_WALK("[{\"path\":\"/1\"},{\"path\":\"/2\"],{\"path\":\"/3\"}]", false, {"/1", OK, 1, 0},
+               {NULL, BROKEN, 1, 1}, {"/3", OK, 1, 2}, {NULL, BROKEN, 1, 3});
+}
+
+/* An array that was cut off on its way is refused as a whole: nobody knows what is missing. */
+static void test_body_cut_off_array(void **state)
+{
+    (void)state;
+    CHECK_WALK("[", true, {NULL, BROKEN, 1, 0});
+    CHECK_WALK("[{}", true, {NULL, OK, 1, 0}, {NULL, BROKEN, 1, 1});
+    CHECK_WALK("[{\"path\":\"/1\"},\n", true, {"/1", OK, 1, 0}, {NULL, BROKEN, 2, 1});
+    CHECK_WALK("[{\"path\":\"/1\"},\n{\"path\":\"/2", true, {"/1", OK, 1, 0}, {NULL, BROKEN, 2, 1});
+    CHECK_WALK("[{\"path\":\"/1\"},{\"path\":\"/2,{\"path\":\"/3\"}]", true, {"/1", OK, 1, 0},
+               {NULL, BROKEN, 1, 1});
+    CHECK_WALK("[]\n[{\"path\":\"/1\"}", true, {"/1", OK, 2, 0}, {NULL, BROKEN, 2, 1});
+    /* among other events it is one bad line */
+    CHECK_WALK("{\"path\":\"/1\"}\n[{\"path\":\n{\"path\":\"/3\"}", false, {"/1", OK, 1, 0},
+               {NULL, BROKEN, 2, 1}, {"/3", OK, 3, 2}, {NULL, BROKEN, 3, 3});
+}
+
+/* I8: no body makes the search for ends of broken events start over and over. */
+static void test_body_of_many_openings(void **state)
+{
+    (void)state;
+    enum { LINES = 400000 };
+    static const char *const lines[] = {"  {\n", "{\n", " [\"\n", "{\"a\":[1,\n", " {\"a\":\"\\\n"};
+    for (size_t i = 0; i < PS_COUNT_OF(lines); i++) {
+        size_t each = strlen(lines[i]), len = LINES * each;
+        char *text = malloc(len), *room = malloc(len);
+        struct ps_body body;
+        struct ps_raw_event raw;
+        enum ps_reject why;
+        assert_non_null(text);
+        assert_non_null(room);
+        for (size_t n = 0; n < LINES; n++)
+            memcpy(text + n * each, lines[i], each);
+        ps_body_init(&body, text, len, room, NULL);
+        size_t count = 0;
+        clock_t start = clock();
+        while (ps_body_next(&body, &raw, &why) > 0)
+            count++;
+        double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+        assert_true(count > 0 && body.steps <= 2 * len);
+        if (seconds > 5) /* quadratic takes hours */
+            fail_msg("%zu bytes took %.1f s", len, seconds);
+        free(text);
+        free(room);
+    }
 }
 
 int main(void)
@@ -655,12 +900,17 @@ int main(void)
         cmocka_unit_test(test_all_known_keys),
         cmocka_unit_test(test_null_and_missing_are_absent),
         cmocka_unit_test(test_wrong_types),
+        cmocka_unit_test(test_wrong_types_cost_the_field),
+        cmocka_unit_test(test_numbers_in_quotes),
         cmocka_unit_test(test_first_wrong_type_is_the_reason),
         cmocka_unit_test(test_last_of_a_repeated_key_counts),
-        cmocka_unit_test(test_unknown_keys_are_ignored),
+        cmocka_unit_test(test_unknown_keys_are_told),
+        cmocka_unit_test(test_many_unknown_keys),
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_escaped_strings_live_together),
         cmocka_unit_test(test_bad_strings),
+        cmocka_unit_test(test_half_pairs),
+        cmocka_unit_test(test_bytes_that_are_no_utf8),
         cmocka_unit_test(test_stops_at_every_offset),
         cmocka_unit_test(test_response_times_become_microseconds),
         cmocka_unit_test(test_timestamps),
@@ -673,10 +923,15 @@ int main(void)
         cmocka_unit_test(test_body_empty),
         cmocka_unit_test(test_body_one_object),
         cmocka_unit_test(test_body_lines),
+        cmocka_unit_test(test_body_streams),
         cmocka_unit_test(test_body_lines_with_bad_ones),
+        cmocka_unit_test(test_body_bad_literals),
+        cmocka_unit_test(test_body_too_deep),
         cmocka_unit_test(test_body_long_line),
         cmocka_unit_test(test_body_array),
-        cmocka_unit_test(test_body_broken_array),
+        cmocka_unit_test(test_body_array_with_broken_elements),
+        cmocka_unit_test(test_body_cut_off_array),
+        cmocka_unit_test(test_body_of_many_openings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

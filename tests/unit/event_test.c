@@ -64,6 +64,23 @@ static void check_rejected(const struct ps_raw_event *raw, enum ps_reject expect
     assert_memory_equal(&event, &before, sizeof event);
 }
 
+static struct ps_warnings warnings; /* of the raw event checked last */
+
+/* The event counts, without one field, and says which. */
+static struct ps_event check_left_out(const struct ps_raw_event *raw, const char *field,
+                                      enum ps_reject why)
+{
+    struct ps_normal with = plain;
+    memset(&warnings, 0, sizeof warnings);
+    with.warnings = &warnings;
+    struct ps_event event = normal_with(raw, &with);
+    assert_int_equal(warnings.count, 1);
+    assert_int_equal(warnings.list[0].why, why);
+    assert_int_equal(warnings.list[0].len, strlen(field));
+    assert_memory_equal(warnings.list[0].field, field, strlen(field));
+    return event;
+}
+
 static void check_text(struct ps_str s, const char *expected)
 {
     assert_non_null(s.ptr);
@@ -125,6 +142,12 @@ static void test_path_escapes_what_is_no_text(void **state)
     struct ps_raw_event raw = small();
     raw.path = PS_STR("/a\0b");
     check_text(normal(&raw).path, "/a%00b");
+    raw.mended = true; /* of JSON, which has no bytes that are no text */
+    raw.path = PS_STR("/a\xff\n?\xff");
+    raw.user_agent = PS_STR("\xe2\x82");
+    struct ps_event event = normal(&raw);
+    check_text(event.path, "/a\xef\xbf\xbd%0A");
+    check_text(event.user_agent, "\xef\xbf\xbd\xef\xbf\xbd");
 }
 
 /* `n` bytes of 'a' and then `tail`. */
@@ -170,9 +193,9 @@ static void test_path_cut_is_stable(void **state)
                 noise[i] = 'q';
         }
         struct ps_str given = {noise, (size_t)(x >> 33) % sizeof noise};
-        struct ps_str once = ps_path_cut(given, first);
+        struct ps_str once = ps_path_cut(given, first, x >> 20 & 1);
         assert_true(once.len <= PS_PATH_MAX);
-        struct ps_str twice = ps_path_cut(once, second);
+        struct ps_str twice = ps_path_cut(once, second, x >> 20 & 1);
         assert_true(ps_str_equal(once, twice));
         assert_ptr_equal(twice.ptr, once.ptr); /* nothing had to change: no copy */
     }
@@ -391,7 +414,17 @@ static void test_timestamps(void **state)
     } cases[] = {
         {PS_ABSENT, PS_REJECT_TIMESTAMP_MISSING},
         {0, PS_REJECT_TIMESTAMP_RANGE},
-        {1760536987, PS_REJECT_TIMESTAMP_RANGE}, /* seconds */
+        {1, PS_REJECT_TIMESTAMP_RANGE},
+        {946684799, PS_REJECT_TIMESTAMP_RANGE},
+        {946684800, PS_REJECT_TIMESTAMP_SECONDS}, /* the year 2000 */
+        {1760536987, PS_REJECT_TIMESTAMP_SECONDS},
+        {253402300799, PS_REJECT_TIMESTAMP_SECONDS}, /* the year 9999 */
+        {253402300800, PS_REJECT_TIMESTAMP_RANGE},
+        {946684800000000 - 1, PS_REJECT_TIMESTAMP_RANGE},
+        {946684800000000, PS_REJECT_TIMESTAMP_MICROSECONDS},
+        {1760536987123456, PS_REJECT_TIMESTAMP_MICROSECONDS},
+        {INT64_C(1760536987123456789), PS_REJECT_TIMESTAMP_NANOSECONDS},
+        {INT64_MAX - 1, PS_REJECT_TIMESTAMP_NANOSECONDS},
         {PS_TIMESTAMP_MIN_MS - 1, PS_REJECT_TIMESTAMP_RANGE},
         {PS_TIMESTAMP_MIN_MS, PS_REJECT_NONE},
         {NOW_MS, PS_REJECT_NONE},
@@ -440,7 +473,10 @@ static void test_statuses_and_errors(void **state)
     static const int32_t bad[] = {0, 1, 99, 1000, INT32_MAX, -2, INT32_MIN};
     for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
         raw.status = bad[i];
-        check_rejected(&raw, PS_REJECT_STATUS_RANGE);
+        raw.is_error = 1;
+        struct ps_event event = check_left_out(&raw, "status", PS_REJECT_STATUS_RANGE);
+        assert_int_equal(event.status, PS_ABSENT);
+        assert_int_equal(event.is_error, 1); /* as without a status */
     }
 }
 
@@ -467,12 +503,12 @@ static void test_methods(void **state)
     }
     for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
         raw.method = view(bad[i]);
-        check_rejected(&raw, PS_REJECT_METHOD_INVALID);
+        assert_null(check_left_out(&raw, "method", PS_REJECT_METHOD_INVALID).method.ptr);
     }
     raw.method = PS_STR(""); /* empty says nothing: absent */
     assert_null(normal(&raw).method.ptr);
     raw.method = PS_STR("G\0T");
-    check_rejected(&raw, PS_REJECT_METHOD_INVALID);
+    check_left_out(&raw, "method", PS_REJECT_METHOD_INVALID);
 }
 
 static void test_countries(void **state)
@@ -487,7 +523,7 @@ static void test_countries(void **state)
     }
     for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
         raw.country = view(bad[i]);
-        check_rejected(&raw, PS_REJECT_COUNTRY_INVALID);
+        assert_null(check_left_out(&raw, "country", PS_REJECT_COUNTRY_INVALID).country.ptr);
     }
     raw.country = PS_STR("");
     assert_null(normal(&raw).country.ptr);
@@ -523,28 +559,22 @@ static void test_response_times(void **state)
     }
     for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
         raw.response_us = bad[i];
-        check_rejected(&raw, PS_REJECT_RESPONSE_TIME_RANGE);
+        struct ps_event event = check_left_out(&raw, "responseTime", PS_REJECT_RESPONSE_TIME_RANGE);
+        assert_int_equal(event.response_us, PS_ABSENT);
     }
 }
 
 static void test_clients(void **state) /* I7 */
 {
     (void)state;
-    char text[PS_CLIENT_IP_MAX + 1];
-    memset(text, '1', sizeof text);
     struct ps_raw_event raw = small();
-    raw.client_ip = (struct ps_str){text, PS_CLIENT_IP_MAX};
+    raw.client_ip = PS_STR("192.0.2.1");
     struct ps_event event = normal(&raw);
     assert_false(event.has_client); /* only the keyed hash makes a client */
     struct ps_normal with = {.now_ms = NOW_MS, .has_client = true, .client_hash = 42};
     event = normal_with(&raw, &with);
     assert_true(event.has_client);
     assert_true(event.client_hash == 42);
-    raw.client_ip.len++;
-    check_rejected(&raw, PS_REJECT_CLIENT_INVALID);
-    raw.client_ip = PS_STR_NONE;
-    raw.client_ip_hash = (struct ps_str){text, PS_CLIENT_IP_MAX + 1};
-    check_rejected(&raw, PS_REJECT_CLIENT_INVALID);
 }
 
 static void test_client_hashes(void **state)
@@ -555,10 +585,11 @@ static void test_client_hashes(void **state)
     assert_true(hash == UINT64_C(0x0123456789abcdef));
     assert_true(ps_client_hash_parse(PS_STR("ffffffffffffffff"), &hash));
     assert_true(hash == UINT64_MAX);
+    assert_true(ps_client_hash_parse(PS_STR("0123456789ABCDEF"), &hash)); /* the same client */
+    assert_true(hash == UINT64_C(0x0123456789abcdef));
     static const char *const bad[] = {"",
                                       "0123456789abcde",
                                       "0123456789abcdef0",
-                                      "0123456789ABCDEF",
                                       "0123456789abcdeg",
                                       " 123456789abcdef",
                                       "0x23456789abcdef"};
@@ -578,8 +609,59 @@ static void test_request_ids(void **state)
     normal(&raw);
     raw.request_id.len++;
     check_rejected(&raw, PS_REJECT_REQUEST_ID_INVALID);
-    raw.request_id = PS_STR("");
-    check_rejected(&raw, PS_REJECT_REQUEST_ID_INVALID);
+    static const char *const bad[] = {"", "r\xc3\xbc", "a b", "\n", "r\xff"};
+    for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
+        raw.request_id = view(bad[i]);
+        check_rejected(&raw, PS_REJECT_REQUEST_ID_INVALID);
+    }
+}
+
+/* Who sent it: a hash as given, else an address in its one spelling. */
+static void test_senders(void **state)
+{
+    (void)state;
+    char to[PS_ADDRESS_MAX], longer[PS_CLIENT_IP_MAX + 1];
+    struct ps_sender sender;
+    struct ps_raw_event raw = small();
+    ps_event_sender(&raw, to, &sender);
+    assert_false(sender.present);
+    raw.client_ip = PS_STR("[2001:DB8:0::1]:443");
+    ps_event_sender(&raw, to, &sender);
+    assert_true(sender.present && !sender.is_hash);
+    check_text(sender.text, "2001:db8::1");
+    raw.client_ip_hash = PS_STR("192.0.2.1:80"); /* an address in the wrong field */
+    ps_event_sender(&raw, to, &sender);
+    assert_true(sender.present && !sender.is_hash);
+    check_text(sender.text, "192.0.2.1");
+    raw.client_ip_hash = PS_STR("00000000000000Ff");
+    ps_event_sender(&raw, to, &sender);
+    assert_true(sender.present && sender.is_hash && sender.hash == 255);
+    memset(longer, '1', sizeof longer);
+    raw.client_ip_hash = (struct ps_str){longer, sizeof longer};
+    check_left_out(&raw, "clientIpHash", PS_REJECT_CLIENT_INVALID);
+    ps_event_sender(&raw, to, &sender);
+    check_text(sender.text, "2001:db8::1");
+    raw.client_ip_hash = PS_STR_NONE;
+    raw.client_ip = (struct ps_str){longer, sizeof longer};
+    check_left_out(&raw, "clientIp", PS_REJECT_CLIENT_INVALID);
+    ps_event_sender(&raw, to, &sender);
+    assert_false(sender.present);
+}
+
+/* I1: an id in capitals is another one than the id a number makes, and is kept as it is. */
+static void test_made_ids_have_small_letters(void **state)
+{
+    (void)state;
+    uint64_t number;
+    struct ps_raw_event raw = small();
+    raw.id = PS_STR("1760536987123-00000000000000ff");
+    struct ps_event event = normal(&raw);
+    assert_true(ps_event_id_is_made(&event, &number) && number == 255);
+    raw.id = PS_STR("1760536987123-00000000000000FF");
+    event = normal(&raw);
+    assert_false(ps_event_id_is_made(&event, &number));
+    ps_event_prepare(&event);
+    assert_false(ps_event_id_is_made(&event, &number));
 }
 
 static void test_every_reason_has_its_own_name(void **state)
@@ -860,6 +942,8 @@ int main(void)
         cmocka_unit_test(test_clients),
         cmocka_unit_test(test_client_hashes),
         cmocka_unit_test(test_request_ids),
+        cmocka_unit_test(test_senders),
+        cmocka_unit_test(test_made_ids_have_small_letters),
         cmocka_unit_test(test_every_reason_has_its_own_name),
         cmocka_unit_test(test_encoded_form_goes_round),
         cmocka_unit_test(test_largest_event_fits),

@@ -71,7 +71,7 @@ static uint64_t client(struct ps_hasher *h, const char *text)
     return ps_hasher_client(h, (struct ps_str){text, strlen(text)});
 }
 
-/* I7: the value is the HMAC-SHA-256 of RFC 2104, cut to 64 bits. */
+/* I7: the value is the HMAC-SHA-256 of RFC 2104, cut to 64 bits, of the text as it is. */
 static void hash_is_hmac(void **state)
 {
     static const char *const canonical[] = {
@@ -95,6 +95,11 @@ static void hash_is_hmac(void **state)
         "1.2.3.4, 5.6.7.8",
         "::g",
         "1.2.3.",
+        "2001:DB8::1",
+        "123456789012345",                          /* the longest short one, */
+        "1234567890123456",                         /* the shortest long one, */
+        "2001:db8:1111:2222:3333:4444:5555:6666",   /* one that is nearly too long, */
+        "2001:0db8:1111:2222:3333:4444:5555:66667", /* and one that is not kept */
     };
     uint8_t secret[PS_SECRET_BYTES];
     struct ps_hasher *h;
@@ -123,35 +128,6 @@ static void hash_keeps_the_rfc_vector(void **state)
     ps_hasher_close(h);
 }
 
-static void spellings_of_an_address_are_one_client(void **state)
-{
-    static const char *const same[][2] = {
-        {"::1", "0:0:0:0:0:0:0:1"},
-        {"2001:db8::a", "2001:0DB8:0000::000A"},
-        {"1.2.3.4", "::ffff:1.2.3.4"},
-        {"1.2.3.4", "::FFFF:0102:0304"},
-    };
-    static const char *const different[][2] = {
-        {"1.2.3.4", "1.2.3.5"},
-        {"1.2.3.4", "::1.2.3.4"},
-        {"1.2.3.4", "1.2.3.4 "},
-        {"::", "::1"},
-    };
-    const uint8_t secret[PS_SECRET_BYTES] = {1}, another[PS_SECRET_BYTES] = {2};
-    struct ps_hasher *h, *other;
-    struct ps_err e;
-    (void)state;
-    assert_int_equal(ps_hasher_open(&h, secret, &e), 0);
-    assert_int_equal(ps_hasher_open(&other, another, &e), 0);
-    for (size_t i = 0; i < PS_COUNT_OF(same); i++)
-        assert_true(client(h, same[i][0]) == client(h, same[i][1]));
-    for (size_t i = 0; i < PS_COUNT_OF(different); i++)
-        assert_true(client(h, different[i][0]) != client(h, different[i][1]));
-    assert_true(client(h, "1.2.3.4") != client(other, "1.2.3.4"));
-    ps_hasher_close(h);
-    ps_hasher_close(other);
-}
-
 /* More addresses than slots: an evicted one is computed again, never mistaken for its neighbour. */
 static void cache_never_mixes_clients_up(void **state)
 {
@@ -167,14 +143,8 @@ static void cache_never_mixes_clients_up(void **state)
             snprintf(text, sizeof(text), i % 2 ? "10.%u.%u.%u" : "2001:db8:%x:%x::%x", i >> 16,
                      i >> 8 & 255, i & 255);
             uint64_t got = client(h, text);
-            if (i % STEP == 0) {
-                struct in6_addr a;
-                if (i % 2 == 0) {
-                    assert_int_equal(inet_pton(AF_INET6, text, &a), 1);
-                    inet_ntop(AF_INET6, &a, text, sizeof(text));
-                }
+            if (i % STEP == 0)
                 assert_true(got == reference(secret, text));
-            }
         }
     ps_hasher_close(h);
 }
@@ -294,7 +264,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_is_hmac),
         cmocka_unit_test(hash_keeps_the_rfc_vector),
-        cmocka_unit_test(spellings_of_an_address_are_one_client),
         cmocka_unit_test(cache_never_mixes_clients_up),
         cmocka_unit_test_setup_teardown(secret_is_created_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(unsafe_secrets_are_refused, make_folder, remove_folder),
