@@ -31,8 +31,6 @@ static const struct metric aggregator_metrics[] = {
     {"pathstats_events_duplicate_total", "counter", "Events seen before.", AGGREGATOR(duplicates)},
     {"pathstats_events_closed_day_total", "counter", "Events for a day that is archived.",
      AGGREGATOR(closed_day)},
-    {"pathstats_events_too_many_days_total", "counter", "Events for one day too many.",
-     AGGREGATOR(too_many_days)},
     {"pathstats_events_buried_total", "counter", "Events that became dead letters.",
      AGGREGATOR(dead_letters)},
     {"pathstats_aggregator_batches_total", "counter", "Batches stored.", AGGREGATOR(batches)},

@@ -58,8 +58,8 @@ static const struct {
                               "replay the dead letters",
                               EVENT},
     [PS_REJECT_TOO_MANY_DAYS] = {"too_many_days",
-                                 "the store holds 1000 days already: archive "
-                                 "some, then replay the dead letters",
+                                 "the store could not hold this many days: it can now, replay the "
+                                 "dead letters",
                                  EVENT},
     [PS_REJECT_STORE] = {"store", "the store refuses this event, alone, again and again", EVENT},
     [PS_REJECT_RECORD] = {"record", "the queue record does not decode as an event", EVENT},

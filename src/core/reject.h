@@ -41,7 +41,7 @@ enum ps_reject {
     PS_REJECT_REQUEST_ID_INVALID,
     PS_REJECT_LINE_SYNTAX,   /* a log line that is not in the format */
     PS_REJECT_CLOSED_DAY,    /* the day was archived (I6) */
-    PS_REJECT_TOO_MANY_DAYS, /* the store holds PS_STORE_DAYS_MAX days already */
+    PS_REJECT_TOO_MANY_DAYS, /* of old dead letters; nothing is refused for it any more */
     PS_REJECT_STORE,         /* the store refuses this event alone, again and again */
     PS_REJECT_RECORD,        /* a queue record that does not decode */
     PS_REJECT_TIMESTAMP_SECONDS,

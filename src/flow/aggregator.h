@@ -47,8 +47,8 @@ struct ps_aggregator_config {
 };
 
 struct ps_aggregator_counters {
-    _Atomic uint64_t batches, fresh, duplicates, closed_day, too_many_days, dead_letters, retries,
-        flushes, position, watermark;
+    _Atomic uint64_t batches, fresh, duplicates, closed_day, dead_letters, retries, flushes,
+        position, watermark;
     _Atomic uint64_t reached; /* all of the queue up to here is stored and counted */
     _Atomic int failing;      /* the code of the failure it is retrying, or 0 */
     /* Monotonic, of the last turn of its loop (or try of a batch); 0: it does not run yet. */

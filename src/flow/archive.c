@@ -205,46 +205,43 @@ int ps_archive_day(struct ps_archiver *a, int32_t day, struct ps_archived *ret, 
 
 /* --- all of them --- */
 
-struct day_list {
+struct candidates {
     struct ps_archiver *archiver;
-    int32_t days[PS_STORE_DAYS_MAX];
-    size_t count;
+    struct ps_day_list list;
 };
 
 static int list_candidate(void *ctx, const struct ps_day *day)
 {
-    struct day_list *list = ctx;
+    struct candidates *c = ctx;
     struct known known = {.day = day->day, .stored = day->stored, .state = day->state};
-    if (is_candidate(&known) && !is_too_young(list->archiver, day->day) &&
-        list->count < PS_STORE_DAYS_MAX)
-        list->days[list->count++] = day->day;
-    return 0;
+    return is_candidate(&known) && !is_too_young(c->archiver, day->day)
+               ? ps_day_list_add(&c->list, day->day, NULL)
+               : 0;
 }
 
 int ps_archive_oldest(struct ps_archiver *a, int32_t *ret_day, struct ps_err *e)
 {
-    struct day_list list = {.archiver = a};
-    int r = ps_store_days(a->store, list_candidate, &list, e);
-    if (r < 0)
-        return r;
-    if (list.count == 0)
-        return ps_fail(e, PS_ENOENT, "no day is older than %u days", a->retention_days);
-    *ret_day = list.days[0];
-    return 0;
+    struct candidates c = {.archiver = a};
+    int r = ps_store_days(a->store, list_candidate, &c, e);
+    if (r == 0 && c.list.count == 0)
+        r = ps_fail(e, PS_ENOENT, "no day is older than %u days", a->retention_days);
+    if (r == 0)
+        *ret_day = c.list.days[0];
+    ps_day_list_done(&c.list);
+    return r;
 }
 
 int ps_archive_run(struct ps_archiver *a, struct ps_archived *ret, struct ps_err *e)
 {
-    struct day_list list = {.archiver = a};
+    struct candidates c = {.archiver = a};
     struct ps_archived sum = {0};
     struct ps_err first = {0};
-    int outcome = ps_store_days(a->store, list_candidate, &list, e);
-    if (outcome < 0)
-        return outcome;
-    for (size_t i = 0; i < list.count; i++) {
+    int outcome = ps_store_days(a->store, list_candidate, &c, e);
+    bool listed = outcome == 0;
+    for (size_t i = 0; listed && i < c.list.count; i++) {
         struct ps_archived one;
         struct ps_err why = {0};
-        int r = ps_archive_day(a, list.days[i], &one, &why);
+        int r = ps_archive_day(a, c.list.days[i], &one, &why);
         if (r == 0) {
             sum.day++;
             sum.events += one.events;
@@ -257,6 +254,9 @@ int ps_archive_run(struct ps_archiver *a, struct ps_archived *ret, struct ps_err
         if (r == PS_ESTOP)
             break;
     }
+    ps_day_list_done(&c.list);
+    if (!listed)
+        return outcome;
     *ret = sum;
     if (outcome < 0 && e != NULL)
         *e = first;

@@ -62,7 +62,6 @@ static enum ps_reject reason_of(uint8_t outcome)
 {
     switch (outcome) {
     case PS_OUTCOME_CLOSED_DAY: return PS_REJECT_CLOSED_DAY;
-    case PS_OUTCOME_TOO_MANY_DAYS: return PS_REJECT_TOO_MANY_DAYS;
     default: return PS_REJECT_NONE;
     }
 }
@@ -100,10 +99,8 @@ static int bury_refused(void *ctx, const uint8_t *outcomes, struct ps_err *e)
 
 static void count_refused(struct ps_delivery *d, size_t from, size_t to)
 {
-    for (size_t i = from; i < to; i++) {
+    for (size_t i = from; i < to; i++)
         d->counters->closed_day += d->outcomes[i] == PS_OUTCOME_CLOSED_DAY;
-        d->counters->too_many_days += d->outcomes[i] == PS_OUTCOME_TOO_MANY_DAYS;
-    }
 }
 
 static int apply(struct ps_delivery *d, size_t from, size_t to, struct ps_err *e)

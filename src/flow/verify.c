@@ -240,23 +240,15 @@ static int audit_day(struct audit *audit, int32_t day)
 
 /* --- all days --- */
 
-struct day_list {
-    int32_t days[PS_STORE_DAYS_MAX];
-    size_t count;
-};
-
 static int list_day(void *ctx, const struct ps_day *day)
 {
-    struct day_list *list = ctx;
     /* A cleaned day that is stored is one whose restore was interrupted. */
-    if (day->stored && day->state != PS_DAY_CLEANED && list->count < PS_STORE_DAYS_MAX)
-        list->days[list->count++] = day->day;
-    return 0;
+    return day->stored && day->state != PS_DAY_CLEANED ? ps_day_list_add(ctx, day->day, NULL) : 0;
 }
 
 static int audit_days(struct audit *audit)
 {
-    struct day_list list = {.count = 0};
+    struct ps_day_list list = {0};
     int r = ps_store_days(audit->store, list_day, &list, audit->e);
     audit->ret->days = list.count;
     for (size_t i = 0; r == 0 && i < list.count; i++) {
@@ -264,6 +256,7 @@ static int audit_days(struct audit *audit)
         tell_progress(audit);
         r = audit_day(audit, list.days[i]);
     }
+    ps_day_list_done(&list);
     return r;
 }
 

@@ -5,6 +5,7 @@
 #include "base/time.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 int ps_store_open(const struct ps_store_ops *ops, struct ps_store **ret, const char *target,
@@ -123,6 +124,28 @@ void ps_store_rollback(struct ps_store *s)
     PS_ASSERT(s->in_transaction);
     s->in_transaction = s->spoiled = false;
     s->ops->transact(s, PS_ROLLBACK, NULL);
+}
+
+enum { DAYS_FIRST = 64 };
+
+int ps_day_list_add(struct ps_day_list *list, int32_t day, struct ps_err *e)
+{
+    if (list->count == list->room) {
+        size_t room = list->room == 0 ? DAYS_FIRST : list->room * 2;
+        int32_t *days = realloc(list->days, room * sizeof *days);
+        if (days == NULL)
+            return ps_fail(e, PS_ENOMEM, "no memory for a list of %zu days", room);
+        list->days = days;
+        list->room = room;
+    }
+    list->days[list->count++] = day;
+    return 0;
+}
+
+void ps_day_list_done(struct ps_day_list *list)
+{
+    free(list->days);
+    *list = (struct ps_day_list){0};
 }
 
 const char *ps_day_state_name(enum ps_day_state state)

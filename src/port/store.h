@@ -24,10 +24,7 @@
 
 struct ps_store;
 
-enum {
-    PS_BATCH_EVENTS_MAX = 65536,
-    PS_STORE_DAYS_MAX = 1000, /* days with events at one time */
-};
+enum { PS_BATCH_EVENTS_MAX = 65536 };
 
 enum ps_store_mode { PS_STORE_READ, PS_STORE_WRITE /* creates and migrates */ };
 
@@ -35,7 +32,7 @@ enum ps_outcome {
     PS_OUTCOME_NEW,
     PS_OUTCOME_DUPLICATE,
     PS_OUTCOME_CLOSED_DAY,
-    PS_OUTCOME_TOO_MANY_DAYS,
+    PS_OUTCOME_COUNT,
 };
 
 /* Events that arrived together, in queue order. */
@@ -180,12 +177,22 @@ int ps_store_redo(struct ps_store *s, uint32_t partition, ps_redo_fn *fn, void *
 int ps_store_stats(struct ps_store *s, const struct ps_stats_query *q, ps_stat_fn *fn, void *ctx,
                    struct ps_err *e);
 
-/* The events of one UTC day. */
+/* The events of one UTC day. Without a freeze they may be read in several parts, so that no part
+ * keeps the engine waiting: of a day that takes events meanwhile, those that were there are among
+ * them. */
 int ps_store_events(struct ps_store *s, int32_t day, enum ps_event_order order, ps_event_fn *fn,
                     void *ctx, struct ps_err *e);
 
 /* Every known day, oldest first. */
 int ps_store_days(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e);
+
+/* Numbers of days; zeros are an empty list. The calendar bounds it. */
+struct ps_day_list {
+    int32_t *days;
+    size_t count, room;
+};
+int ps_day_list_add(struct ps_day_list *list, int32_t day, struct ps_err *e);
+void ps_day_list_done(struct ps_day_list *list);
 
 /* While on, every read of this handle sees the state of the moment it was turned on. */
 int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e);

@@ -182,24 +182,24 @@ static inline void clear_batch(struct world *w)
     w->text_used = 0;
 }
 
-/* New, Duplicate, Closed day, Too many days. */
+/* New, Duplicate, Closed day. */
 static inline void dump_outcomes(struct ps_buf *to, const uint8_t *outcomes, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        ps_buf_append(to, &"NDCT"[outcomes[i]], 1);
+        ps_buf_append(to, &"NDC"[outcomes[i]], 1);
 }
 
 static inline int apply_at(struct world *w, struct ps_store *s, const struct ps_batch *b,
                            struct ps_applied *ret)
 {
-    size_t counts[PS_OUTCOME_TOO_MANY_DAYS + 1] = {0};
+    size_t counts[PS_OUTCOME_COUNT] = {0};
     ret->outcomes = w->outcomes;
     memset(w->outcomes, 0xee, w->count);
     int r = ps_store_apply(s, b, ret, &test_err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < b->count; i++) {
-        assert_in_range(w->outcomes[i], 0, PS_OUTCOME_TOO_MANY_DAYS);
+        assert_in_range(w->outcomes[i], 0, PS_OUTCOME_COUNT - 1);
         counts[w->outcomes[i]]++;
     }
     assert_int_equal(counts[PS_OUTCOME_NEW], ret->fresh);
@@ -296,17 +296,9 @@ static inline int dump_day(void *to, const struct ps_day *day)
     return 0;
 }
 
-struct day_list {
-    int32_t days[PS_STORE_DAYS_MAX];
-    size_t count;
-};
-
 static inline int list_stored_day(void *ctx, const struct ps_day *day)
 {
-    struct day_list *list = ctx;
-    if (day->stored && list->count < PS_STORE_DAYS_MAX)
-        list->days[list->count++] = day->day;
-    return 0;
+    return day->stored ? ps_day_list_add(ctx, day->day, &test_err) : 0;
 }
 
 static const struct ps_stats_query every_row
@@ -314,7 +306,7 @@ static const struct ps_stats_query every_row
 
 static inline void dump_store(struct ps_store *s, struct ps_buf *to)
 {
-    struct day_list list = {.count = 0};
+    struct ps_day_list list = {0};
     for (uint32_t p = 0; p < PARTITIONS; p++) {
         uint64_t position = 77, watermark = 77;
         OK(ps_store_position(s, p, &position, &watermark, &test_err));
@@ -327,6 +319,7 @@ static inline void dump_store(struct ps_store *s, struct ps_buf *to)
     OK(ps_store_days(s, list_stored_day, &list, &test_err));
     for (size_t i = 0; i < list.count; i++)
         OK(ps_store_events(s, list.days[i], PS_ORDER_TIME, dump_event, to, &test_err));
+    ps_day_list_done(&list);
     dump_end(to);
 }
 

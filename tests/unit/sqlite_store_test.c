@@ -11,6 +11,7 @@
 
 #include "backend/mem/mem.h"
 #include "backend/registry.h"
+#include "backend/sqlite/store.h"
 #include "base/buf.h"
 #include "base/time.h"
 #include "core/hash.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NOON INT64_C(1760529600000) /* 2025-10-15T12:00:00Z */
@@ -170,6 +172,13 @@ static void run_sql(const char *file, const char *sql)
 
 /* --- the public schema --- */
 
+static int put_event(void *ctx, const struct ps_event *event)
+{
+    ps_buf_format(ctx, "%lld %.*s %.*s\n", (long long)event->timestamp_ms, (int)event->id.len,
+                  event->id.ptr, (int)event->path.len, event->path.ptr);
+    return 0;
+}
+
 static int put_columns(void *ctx, int count, char **values, char **names)
 {
     for (int i = 0; i < count; i++)
@@ -242,30 +251,91 @@ static void test_absent_stays_absent(void **state)
     assert_null(got.user_agent.ptr);
 }
 
-/* SQLite takes 500 terms in a compound SELECT; the view has an arm a day. */
-static void test_view_over_600_days(void **state)
+static void fill_day(struct world *w, int64_t ms, unsigned from, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        add(w, NULL, ms + i % 1000, from + i);
+}
+
+static int64_t has_table(struct world *w, const char *name)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", name);
+    return number_of(w->file, sql);
+}
+
+/* SQLite takes 500 terms in a compound SELECT; the view has an arm for each year with few events a
+ * day. */
+static void test_view_over_600_years(void **state)
 {
     struct world *w = *state;
     for (unsigned i = 0; i < 600; i++)
-        add(w, NULL, NOON - i * PS_MS_PER_DAY, i);
+        add(w, NULL, NOON + i * 366 * PS_MS_PER_DAY, i);
     assert_int_equal(apply_to(w, w->store).fresh, 600);
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 600);
     assert_int_equal(number_of(w->file, "SELECT count(DISTINCT path) FROM traffic_events"), 600);
     assert_int_equal(
-        number_of(w->file, "SELECT count(*) FROM traffic_events WHERE event_date = '2025-10-14'"),
+        number_of(w->file, "SELECT count(*) FROM traffic_events WHERE event_date = '2026-10-16'"),
         1);
-    add(w, NULL, NOON + PS_MS_PER_DAY, 7); /* the view is made anew */
+    add(w, NULL, NOON - 366 * PS_MS_PER_DAY, 7); /* the view is made anew */
     apply_to(w, w->store);
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 601);
 }
 
-static void test_a_day_and_the_newest_are_found_at_once(void **state)
+static double seconds_since(const struct timespec *start)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static int count_day(void *ctx, const struct ps_day *day)
+{
+    assert_true(day->stored);
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+/* I1, I8: an old log, or somebody who sends old dates, may touch any number of days. They cost a
+ * few tables, no event is refused, and none counts twice. */
+static void test_thousands_of_days_fit(void **state)
+{
+    enum { DAYS = 4000 };
     struct world *w = *state;
+    struct timespec start;
+    size_t days = 0;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int again = 0; again < 2; again++) {
+        for (unsigned i = 0; i < DAYS; i++)
+            add(w, i % 7 == 0 ? w->ids[i] : NULL, NOON - i * PS_MS_PER_DAY, i);
+        for (unsigned i = 0; i < DAYS; i += 7) /* ids without a time */
+            w->events[i].id.len = (size_t)snprintf(w->ids[i], TEXT_MAX, "foreign-%u", i);
+        struct ps_applied applied = apply_to(w, w->store);
+        assert_int_equal(applied.refused, 0);
+        assert_int_equal(applied.fresh, again ? 0 : DAYS);
+    }
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), DAYS);
+    assert_int_equal(number_of(w->file, "SELECT count(DISTINCT event_date) FROM traffic_events"),
+                     DAYS);
+    assert_int_equal(
+        number_of(w->file, "SELECT count(*) FROM traffic_events WHERE event_date = '2017-02-28'"),
+        1);
+    assert_int_equal(ps_store_days(w->store, count_day, &days, NULL), 0);
+    assert_int_equal(days, DAYS);
+    assert_in_range(number_of(w->file, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"),
+                    1, 60);
+    assert_true(seconds_since(&start) < 30);
+    add(w, NULL, NOON + PS_MS_PER_DAY, 9); /* and so does the next one */
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+}
+
+/* In the tables of a year, or each day in its own. */
+static void expect_found_at_once(struct world *w, unsigned per_day)
+{
     char id[64];
     int rows, all, newest, one_day, minute;
     for (unsigned day = 0; day < 10; day++) {
-        for (unsigned i = 0; i < 1000; i++) {
+        for (unsigned i = 0; i < per_day; i++) {
             int64_t ms = NOON - day * PS_MS_PER_DAY + i * 1000;
             snprintf(id, sizeof id, "%lld-%04u", (long long)ms, i);
             add(w, id, ms, i);
@@ -273,11 +343,11 @@ static void test_a_day_and_the_newest_are_found_at_once(void **state)
         apply_to(w, w->store);
     }
     all = steps_of(w->file, "SELECT id, path FROM traffic_events", &rows);
-    assert_int_equal(rows, 10000);
+    assert_int_equal(rows, 10 * per_day);
     one_day = steps_of(
         w->file, "SELECT id, path FROM traffic_events WHERE event_date = '2025-10-10'", &rows);
-    assert_int_equal(rows, 1000);
-    assert_true(one_day < all / 8); /* the other nine are not opened */
+    assert_int_equal(rows, per_day);
+    assert_true(one_day < all / 7); /* the other nine are not looked at */
     newest = steps_of(w->file,
                       "SELECT timestamp, path FROM traffic_events WHERE event_date = '2025-10-15' "
                       "ORDER BY timestamp DESC"
@@ -291,6 +361,17 @@ static void test_a_day_and_the_newest_are_found_at_once(void **state)
                       &rows);
     assert_int_equal(rows, 60);
     assert_true(minute < all / 50);
+}
+
+static void test_a_day_and_the_newest_are_found_at_once(void **state)
+{
+    expect_found_at_once(*state, 1000);
+}
+
+static void test_large_days_are_found_at_once(void **state)
+{
+    expect_found_at_once(*state, PS_OWN_DAY_EVENTS_MIN);
+    assert_int_equal(has_table(*state, "events_20251010"), 1);
 }
 
 /* An id as normalising makes it is kept as a number; what only resembles one keeps its bytes. All
@@ -320,22 +401,43 @@ static void test_made_ids_are_numbers(void **state)
                 " 1760529600000-7fffffffffffffff 1760529600000-8000000000000000"
                 " 1760529600000-ffffffffffffffff 1760529600001-0000000000000000\n");
     assert_int_equal(
-        number_of(w->file, "SELECT count(*) FROM events_20251015 WHERE typeof(id) = 'integer'"), 4);
+        number_of(w->file, "SELECT count(*) FROM events_2025 WHERE typeof(id) = 'integer'"), 4);
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM foreign_ids"), 1);
 }
 
-/* I8 */
-static void test_days_have_a_maximum(void **state)
+/* A day that grows leaves its year's tables for its own, with all it has, and what was there before
+ * is still known. */
+static void test_a_day_that_grows_moves(void **state)
 {
     struct world *w = *state;
-    for (unsigned i = 0; i <= PS_STORE_DAYS_MAX; i++)
-        add(w, NULL, NOON - i * PS_MS_PER_DAY, i);
-    struct ps_applied applied = apply_to(w, w->store);
-    assert_int_equal(applied.fresh, PS_STORE_DAYS_MAX);
-    assert_int_equal(applied.refused, 1);
-    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), PS_STORE_DAYS_MAX);
-    add(w, NULL, NOON - 9 * PS_MS_PER_DAY, 5000); /* known days still take events */
-    assert_int_equal(apply_to(w, w->store).fresh, 1);
+    struct ps_buf before, after;
+    ps_buf_init(&before, 1 << 24);
+    ps_buf_init(&after, 1 << 24);
+    add(w, "foreign", NOON, 1)->user_agent = PS_STR("agent");
+    fill_day(w, NOON, 1, PS_OWN_DAY_EVENTS_MIN - 2);
+    add(w, NULL, NOON - PS_MS_PER_DAY, 1);
+    assert_int_equal(apply_to(w, w->store).fresh, PS_OWN_DAY_EVENTS_MIN);
+    assert_int_equal(has_table(w, "events_20251015"), 0);
+    assert_int_equal(ps_store_events(w->store, DAY, PS_ORDER_TIME, put_event, &before, NULL), 0);
+    add(w, NULL, NOON, 900000);
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251015"), 1);
+    assert_int_equal(has_table(w, "events_2025"), 1); /* of the other day */
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"),
+                     PS_OWN_DAY_EVENTS_MIN + 1);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events WHERE user_agent ="
+                                        " 'agent' AND id = 'foreign'"),
+                     1);
+    add(w, "foreign", NOON + 5 * PS_MS_PER_DAY, 1);
+    fill_day(w, NOON, 1, PS_OWN_DAY_EVENTS_MIN - 2);
+    assert_int_equal(apply_to(w, w->store).fresh, 0);
+    run_sql(w->file, "DELETE FROM events_20251015 WHERE path = (SELECT id FROM words_20251015"
+                     " WHERE word = '/p/900000')");
+    assert_int_equal(ps_store_events(w->store, DAY, PS_ORDER_TIME, put_event, &after, NULL), 0);
+    assert_int_equal(before.len, after.len);
+    assert_memory_equal(before.ptr, after.ptr, before.len);
+    ps_buf_done(&before);
+    ps_buf_done(&after);
 }
 
 /* --- ids --- */
@@ -355,13 +457,6 @@ static void add_random(struct world *w)
     if (kind == 1 || kind == 2)
         snprintf(id, sizeof id, "%lld-%016x", (long long)random_time((unsigned)rand()), number);
     add(w, kind <= 2 ? id : NULL, timestamp_ms, number);
-}
-
-static int put_event(void *ctx, const struct ps_event *event)
-{
-    ps_buf_format(ctx, "%lld %.*s %.*s\n", (long long)event->timestamp_ms, (int)event->id.len,
-                  event->id.ptr, (int)event->path.len, event->path.ptr);
-    return 0;
 }
 
 static void expect_equal_events(struct ps_store *a, struct ps_store *b, int32_t day)
@@ -416,6 +511,53 @@ static void test_ids_as_the_mem_store_has_them(void **state)
     }
 }
 
+struct shrinking {
+    const char *file;
+    size_t events;
+    int64_t busy;
+};
+
+static int shrink_log(void *ctx, const struct ps_event *event)
+{
+    struct shrinking *shrinking = ctx;
+    (void)event;
+    if (shrinking->events++ % 1000 == 0)
+        shrinking->busy += number_of(shrinking->file, "PRAGMA wal_checkpoint(TRUNCATE)");
+    return 0;
+}
+
+/* A day is read in parts: none is missing where they meet, many of one time or not, and whoever
+ * takes long with an event keeps nothing open. */
+static void test_long_days_are_read_in_parts(void **state)
+{
+    enum { EVENTS = 30000 };
+    struct world *w = *state;
+    struct ps_store *mem;
+    struct shrinking shrinking = {.file = w->file};
+    char id[TEXT_MAX];
+    assert_int_equal(ps_store_open(&ps_store_mem, &mem, "parts", PS_STORE_WRITE, NULL), 0);
+    for (int text_ids = 0; text_ids < 2; text_ids++) { /* the next day has both kinds */
+        int64_t ms = NOON + text_ids * PS_MS_PER_DAY;
+        for (unsigned i = 0; i < EVENTS; i++) {
+            snprintf(id, sizeof id, "%u", i * 7919 % 1000003);
+            add(w, text_ids && i % 3 == 0 ? id : NULL, ms + i % 2, i);
+        }
+        struct ps_batch b = batch_of(w);
+        struct ps_applied applied = {.outcomes = w->outcomes};
+        assert_int_equal(ps_store_apply(mem, &b, &applied, NULL), 0);
+        apply_to(w, w->store);
+        expect_equal_events(w->store, mem, DAY + text_ids);
+        shrinking.events = 0;
+        assert_int_equal(
+            ps_store_events(w->store, DAY + text_ids, PS_ORDER_ANY, shrink_log, &shrinking, NULL),
+            0);
+        assert_int_equal(shrinking.events, EVENTS);
+    }
+    assert_int_equal(shrinking.busy, 0);
+    ps_store_close(mem);
+    ps_mem_forget("parts");
+}
+
 /* I1: the entry of foreign_ids may be another id's with the same hash. */
 static void test_colliding_hashes(void **state)
 {
@@ -433,18 +575,31 @@ static void test_colliding_hashes(void **state)
     assert_int_equal(apply_to(w, w->store).duplicates, 1);
 }
 
-/* A day goes as a whole; what foreign_ids says of it is stale, and other handles notice. */
-static void test_dropped_day_is_forgotten(void **state)
+static void drop_day(struct world *w, int32_t day)
 {
-    struct world *w = *state;
+    struct ps_ledger *ledger;
+    struct ps_err e = {0};
+    struct ps_day record = {.day = day, .state = PS_DAY_COMPLETED, .sha256 = PS_STR("00")};
+    assert_int_equal(ps_ledger_open(&ps_ledger_sqlite, &ledger, w->file, PS_STORE_WRITE, &e), 0);
+    assert_int_equal(ps_ledger_mark(ledger, &record, PS_FROM_STATE(PS_DAY_OPEN), &e), 0);
+    if (ps_ledger_clean(ledger, day, &e) < 0)
+        fail_msg("clean: %s", e.text);
+    ps_ledger_close(ledger);
+    run_sql(w->file, "DELETE FROM archive_metadata"); /* so that it takes events again */
+}
+
+/* A day goes as a whole, from its own tables (`filler` events make it worth them) or its year's;
+ * what this handle knows of it is stale. */
+static void expect_a_dropped_day_forgotten(struct world *w, unsigned filler)
+{
     add(w, "gone", NOON, 1);
     add(w, "stays", NOON + PS_MS_PER_DAY, 2);
+    fill_day(w, NOON, 10, filler);
     apply_to(w, w->store);
-    run_sql(
-        w->file,
-        "BEGIN; DROP VIEW traffic_events; DROP TABLE events_20251015;"
-        "DROP TABLE words_20251015; DROP TABLE shapes_20251015; DELETE FROM days WHERE day = 20376;"
-        "CREATE VIEW traffic_events AS SELECT 1; COMMIT");
+    assert_int_equal(has_table(w, "events_20251015"), filler > 0);
+    drop_day(w, DAY);
+    assert_int_equal(has_table(w, "events_20251015"), 0);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 1);
     add(w, "gone", NOON + PS_MS_PER_DAY, 1);
     add(w, "stays", NOON, 2);
     struct ps_applied applied = apply_to(w, w->store);
@@ -453,11 +608,38 @@ static void test_dropped_day_is_forgotten(void **state)
     assert_int_equal(applied.fresh, 1);
     add(w, "gone", NOON + PS_MS_PER_DAY + 5, 1);
     assert_int_equal(apply_to(w, w->store).duplicates, 1);
-    /* Its words have new numbers now. */
-    add(w, NULL, NOON, 3);
-    apply_to(w, w->store);
+    add(w, NULL, NOON, 3); /* its words may have new numbers now */
+    fill_day(w, NOON, 10, filler);
+    assert_int_equal(apply_to(w, w->store).fresh, 1 + filler);
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events WHERE path = '/p/3'"),
                      1);
+}
+
+static void test_dropped_day_is_forgotten(void **state)
+{
+    expect_a_dropped_day_forgotten(*state, 0);
+}
+
+static void test_dropped_tables_are_forgotten(void **state)
+{
+    expect_a_dropped_day_forgotten(*state, PS_OWN_DAY_EVENTS_MIN);
+}
+
+/* The last of a year's days takes the year's tables with it. */
+static void test_a_years_tables_go_with_its_last_day(void **state)
+{
+    struct world *w = *state;
+    add(w, NULL, NOON, 1);
+    add(w, NULL, NOON + PS_MS_PER_DAY, 2);
+    apply_to(w, w->store);
+    drop_day(w, DAY);
+    assert_int_equal(has_table(w, "words_2025"), 1);
+    drop_day(w, DAY + 1);
+    assert_int_equal(has_table(w, "words_2025"), 0);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 0);
+    add(w, NULL, NOON, 1);
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 1);
 }
 
 /* --- transactions --- */
@@ -492,7 +674,7 @@ static void test_abort_leaves_nothing(void **state)
         assert_int_equal(calls, 2 - with_days);
         assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 1);
         assert_int_equal(number_of(w->file, "SELECT count(*) FROM foreign_ids"), 0);
-        assert_int_equal(number_of(w->file, "SELECT count(*) FROM words_20251015"), 1);
+        assert_int_equal(number_of(w->file, "SELECT count(*) FROM words_2025"), 1);
         assert_int_equal(number_of(w->file, "SELECT position FROM positions"), 1);
         assert_int_equal(number_of(w->file, "SELECT count(*) FROM redo"), 1);
         w->count = 0;
@@ -650,10 +832,11 @@ static void test_refuses_the_layout_of_a_pre_release(void **state)
     struct ps_err e = {0};
     ps_store_close(w->store);
     w->store = NULL;
-    run_sql(w->file,
-            "ALTER TABLE days RENAME COLUMN has_text_ids TO has_foreign; DROP TABLE foreign_ids;"
-            "CREATE TABLE foreign_ids(hash INTEGER PRIMARY KEY, day INTEGER NOT NULL);"
-            "INSERT INTO days VALUES (20376, 0); PRAGMA user_version = 2");
+    run_sql(w->file, "ALTER TABLE days RENAME COLUMN has_text_ids TO has_foreign;"
+                     "ALTER TABLE days DROP COLUMN own; ALTER TABLE days DROP COLUMN events; DROP "
+                     "TABLE foreign_ids;"
+                     "CREATE TABLE foreign_ids(hash INTEGER PRIMARY KEY, day INTEGER NOT NULL);"
+                     "INSERT INTO days VALUES (20376, 0); PRAGMA user_version = 2");
     assert_int_equal(ps_store_open(&ps_store_sqlite, &s, w->file, PS_STORE_WRITE, &e), PS_EINVAL);
     assert_non_null(strstr(e.text, "import the logs again"));
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM days"), 1);
@@ -668,14 +851,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_view_shows_public_columns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_absent_stays_absent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_view_over_600_days, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_view_over_600_years, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_thousands_of_days_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_day_and_the_newest_are_found_at_once, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_large_days_are_found_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_made_ids_are_numbers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_days_have_a_maximum, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_day_that_grows_moves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ids_as_the_mem_store_has_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_days_are_read_in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_colliding_hashes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropped_day_is_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dropped_tables_are_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_years_tables_go_with_its_last_day, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_abort_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_more_words_than_are_cached, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_handles_see_each_others_days, set_up, tear_down),

@@ -239,7 +239,7 @@ static int compare_days(const void *x, const void *y)
     return a < b ? -1 : a > b;
 }
 
-static size_t list_days(struct shared *s, int32_t **ret, bool stored_only)
+static size_t list_days(struct shared *s, int32_t **ret)
 {
     size_t n = 0, distinct = 0, sealed = 0;
     for (struct sealed *at = s->sealed; at != NULL; at = at->next)
@@ -249,7 +249,7 @@ static size_t list_days(struct shared *s, int32_t **ret, bool stored_only)
     for (size_t i = 0; i < ID_BUCKETS; i++)
         for (struct stored *st = s->ids[i]; st != NULL; st = st->next)
             days[n++] = ps_time_day(st->event.timestamp_ms);
-    for (struct sealed *at = s->sealed; !stored_only && at != NULL; at = at->next)
+    for (struct sealed *at = s->sealed; at != NULL; at = at->next)
         days[n++] = at->day;
     qsort(days, n, sizeof *days, compare_days);
     for (size_t i = 0; i < n; i++)
@@ -266,7 +266,7 @@ static int read_days(struct ps_store *store, ps_day_fn *fn, void *ctx, struct ps
     int r = 0;
     (void)e;
     pthread_mutex_lock(&lock);
-    size_t n = list_days(s, &days, false);
+    size_t n = list_days(s, &days);
     for (size_t i = 0; r == 0 && i < n; i++) {
         size_t events;
         free(collect(s, days[i], &events));
@@ -336,25 +336,10 @@ static struct partition *find_partition(struct shared *s, uint32_t number)
     return p;
 }
 
-static bool admits_day(const int32_t *days, size_t *count, int32_t day, int32_t *added)
+static enum ps_outcome outcome_of(struct shared *s, const struct ps_event *event)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (days[i] == day)
-            return true;
-    if (*count >= PS_STORE_DAYS_MAX)
-        return false;
-    added[(*count)++] = day;
-    return true;
-}
-
-static enum ps_outcome outcome_of(struct shared *s, const struct ps_event *event, int32_t *days,
-                                  size_t *day_count)
-{
-    int32_t day = ps_time_day(event->timestamp_ms);
-    if (is_sealed(s, day))
+    if (is_sealed(s, ps_time_day(event->timestamp_ms)))
         return PS_OUTCOME_CLOSED_DAY;
-    if (!admits_day(days, day_count, day, days))
-        return PS_OUTCOME_TOO_MANY_DAYS;
     return has_id(s, event->id) ? PS_OUTCOME_DUPLICATE : PS_OUTCOME_NEW;
 }
 
@@ -400,18 +385,14 @@ static int apply_locked(struct shared *s, const struct ps_batch *b, struct ps_ap
                         struct ps_err *e)
 {
     struct partition *p = find_partition(s, b->partition);
-    int32_t *stored_days, days[PS_STORE_DAYS_MAX + 1];
     int r = 0;
     if (!b->direct && b->count > 0 && b->next_position <= p->position) {
         memset(ret->outcomes, PS_OUTCOME_DUPLICATE, b->count);
         ret->duplicates = b->count;
         return 0;
     }
-    size_t day_count = list_days(s, &stored_days, true);
-    memcpy(days, stored_days, day_count * sizeof *days);
-    free(stored_days);
     for (size_t i = 0; i < b->count; i++) {
-        ret->outcomes[i] = (uint8_t)outcome_of(s, &b->events[i], days, &day_count);
+        ret->outcomes[i] = (uint8_t)outcome_of(s, &b->events[i]);
         ret->fresh += ret->outcomes[i] == PS_OUTCOME_NEW;
         ret->duplicates += ret->outcomes[i] == PS_OUTCOME_DUPLICATE;
         if (ret->outcomes[i] == PS_OUTCOME_NEW)

@@ -1,10 +1,10 @@
 /* apply.c - a batch in one transaction: what is new, the position, the redo record (I1, I4).
  *
- * Two kinds of id. A dated one begins with its event's own timestamp, so the primary key of that
- * day's table decides alone, and whole days go in bulk. Any other is foreign: it is compared over
- * all stored days (foreign.c). An id that begins with the timestamp of another event ("misdated")
- * could collide with a dated one of that day; once one was seen, dated ids are compared everywhere
- * too.
+ * Two kinds of id. A dated one begins with its event's own timestamp, so the primary key of the
+ * table its day lies in decides alone, and whole days go in bulk. Any other is foreign: it is
+ * compared over all stored days (foreign.c). An id that begins with the timestamp of another event
+ * ("misdated") could collide with a dated one of that day; once one was seen, dated ids are
+ * compared everywhere too.
  *
  * After any failure every cached day is forgotten: its words and tables may have been rolled back.
  *
@@ -78,30 +78,17 @@ static int32_t day_of(const struct ps_batch *b, size_t k)
     return ps_time_day(b->events[b->order[k]].timestamp_ms);
 }
 
-static void refuse(struct applying *a, size_t from, size_t to, enum ps_outcome why)
-{
-    for (size_t k = from; k < to; k++)
-        a->outcomes[a->batch->order[k]] = (uint8_t)why;
-}
-
 /* Refuses the events in order[from..to) whose day takes none. Makes no tables yet: a day whose
  * events are all duplicates is no day. */
 static int admit_day(struct applying *a, size_t from, size_t to, const struct foreign_plan *plan)
 {
     (void)plan;
-    int32_t day = day_of(a->batch, from);
     bool sealed;
-    int r = ps_sqlite_day_is_sealed(a->s, day, &sealed, a->e);
-    if (r < 0)
-        return r;
-    bool stored = ps_sqlite_find_day(a->s, day) != NULL;
-    if (sealed)
-        refuse(a, from, to, PS_OUTCOME_CLOSED_DAY);
-    else if (!stored && a->s->day_count + a->days_planned == PS_STORE_DAYS_MAX)
-        refuse(a, from, to, PS_OUTCOME_TOO_MANY_DAYS);
-    else
-        a->days_planned += !stored;
-    return 0;
+    int r = ps_sqlite_day_is_sealed(a->s, day_of(a->batch, from), &sealed, a->e);
+    if (r == 0 && sealed)
+        for (size_t k = from; k < to; k++)
+            a->outcomes[a->batch->order[k]] = PS_OUTCOME_CLOSED_DAY;
+    return r;
 }
 
 /* What kinds of id a batch holds; nearly always dated ones alone. */
@@ -154,7 +141,7 @@ static void prefetch_event(const struct ps_batch *b, size_t k)
 static int insert_day(struct applying *a, size_t from, size_t to, const struct foreign_plan *plan)
 {
     const struct ps_batch *b = a->batch;
-    struct day_table *t = NULL;
+    struct day_shelf shelf = {NULL, NULL};
     size_t n = 0;
     int r = 0;
     for (size_t k = from; r == 0 && k < to; k++) {
@@ -162,12 +149,12 @@ static int insert_day(struct applying *a, size_t from, size_t to, const struct f
         prefetch_event(b, k);
         if (plan != NULL && !plan->in_bulk[index] && !ps_event_id_is_dated(&b->events[index]))
             continue;
-        if (t == NULL)
-            r = ps_sqlite_day_to_write(a, index, &t);
+        if (shelf.day == NULL)
+            r = ps_sqlite_day_to_write(a, index, to - k, &shelf);
         if (r == 0)
-            r = ps_sqlite_fill_row(a, t, index, &a->s->rows[n++]);
+            r = ps_sqlite_fill_row(a, &shelf, index, &a->s->rows[n++]);
     }
-    return r < 0 || n == 0 ? r : ps_sqlite_insert_rows(a, t, n);
+    return r < 0 || n == 0 ? r : ps_sqlite_insert_rows(a, &shelf, n);
 }
 
 /* Calls fn for each day's stretch of the order. */
@@ -220,7 +207,7 @@ static int apply_batch(struct applying *a, struct ps_applied *ret)
 {
     const struct ps_batch *b = a->batch;
     uint64_t position = 0;
-    size_t counts[PS_OUTCOME_TOO_MANY_DAYS + 1] = {0};
+    size_t counts[PS_OUTCOME_COUNT] = {0};
     int r = b->direct ? 0 : read_position(a, &position);
     if (r < 0)
         return r;
@@ -232,13 +219,15 @@ static int apply_batch(struct applying *a, struct ps_applied *ret)
     r = ps_sqlite_load_days(a->s, a->e);
     if (r == 0)
         r = insert_events(a);
-    if (r == 0 && a->s->view_is_stale)
+    if (r == 0)
+        r = ps_sqlite_write_growth(a->s, a->e);
+    if (r == 0 && a->s->view_is_stale && !a->s->db.held)
         r = ps_sqlite_make_view(a->s, a->e);
     for (size_t i = 0; r == 0 && i < b->count; i++)
         counts[a->outcomes[i]]++;
     ret->fresh = counts[PS_OUTCOME_NEW];
     ret->duplicates = counts[PS_OUTCOME_DUPLICATE];
-    ret->refused = counts[PS_OUTCOME_CLOSED_DAY] + counts[PS_OUTCOME_TOO_MANY_DAYS];
+    ret->refused = counts[PS_OUTCOME_CLOSED_DAY];
     if (r == 0 && !b->direct)
         r = write_redo(a);
     if (r == 0 && !b->direct)
@@ -267,7 +256,7 @@ int ps_sqlite_apply(struct ps_store *store, const struct ps_batch *b, struct ps_
                     struct ps_err *e)
 {
     struct sqlite_store *s = sqlite_of(store);
-    struct applying a = {s, b, ret->outcomes, e, 0};
+    struct applying a = {s, b, ret->outcomes, e};
     PS_ASSERT(!s->frozen && s->rows != NULL);
     int r = ps_db_begin(&s->db, e);
     if (r < 0)

@@ -12,20 +12,25 @@ struct applying {
     const struct ps_batch *batch;
     uint8_t *outcomes; /* PS_OUTCOME_DUPLICATE until an event is stored */
     struct ps_err *e;
-    size_t days_planned; /* admitted and not stored */
+};
+
+/* A day that is being written, and where. */
+struct day_shelf {
+    struct stored_day *day;
+    struct shelf *shelf;
 };
 
 /* insert.c */
 
-/* The tables of the event's day, made if need be, ready to write. */
-int ps_sqlite_day_to_write(struct applying *a, size_t index, struct day_table **ret);
+/* The tables for so many events of this one's day, made if need be, ready to write. */
+int ps_sqlite_day_to_write(struct applying *a, size_t index, size_t coming, struct day_shelf *ret);
 /* The event as a row, its texts as words. */
-int ps_sqlite_fill_row(struct applying *a, struct day_table *t, size_t index,
+int ps_sqlite_fill_row(struct applying *a, const struct day_shelf *to, size_t index,
                        struct batch_row *row);
 /* s->rows[0..count) in one statement, fastest when sorted by key. */
-int ps_sqlite_insert_rows(struct applying *a, struct day_table *t, size_t count);
+int ps_sqlite_insert_rows(struct applying *a, const struct day_shelf *to, size_t count);
 /* One event; overwrites s->rows[0]. */
-int ps_sqlite_insert_row(struct applying *a, struct day_table *t, size_t index);
+int ps_sqlite_insert_row(struct applying *a, size_t index);
 /* Remembers that an event with a foreign id of this hash lies at this time. */
 int ps_sqlite_note_foreign(struct applying *a, int64_t hash, int64_t timestamp_ms);
 

@@ -17,21 +17,22 @@
 /* Is an event with this id stored at this time? */
 static int has_event(struct applying *a, struct ps_str id, int64_t timestamp_ms, bool *ret)
 {
-    struct day_table *t = ps_sqlite_find_day(a->s, ps_time_day(timestamp_ms));
+    const struct stored_day *day = ps_sqlite_find_day(a->s, ps_time_day(timestamp_ms));
+    struct shelf *shelf;
     struct event_key key = ps_event_key(&(struct ps_event){.id = id, .timestamp_ms = timestamp_ms});
     *ret = false;
-    if (t == NULL)
+    if (day == NULL)
         return 0;
-    int r = ps_sqlite_open_day(a->s, t, a->e);
+    int r = ps_sqlite_open_shelf(a->s, day, &shelf, a->e);
     if (r < 0)
         return r;
-    sqlite3_bind_int64(t->find_id, 1, timestamp_ms);
-    ps_event_key_bind(t->find_id, 2, &key);
-    int step = sqlite3_step(t->find_id);
+    sqlite3_bind_int64(shelf->find_id, 1, timestamp_ms);
+    ps_event_key_bind(shelf->find_id, 2, &key);
+    int step = sqlite3_step(shelf->find_id);
     *ret = step == SQLITE_ROW;
     if (step != SQLITE_ROW && step != SQLITE_DONE)
         r = ps_db_fail(&a->s->db, a->e, "find id");
-    sqlite3_reset(t->find_id);
+    sqlite3_reset(shelf->find_id);
     return r;
 }
 
@@ -89,16 +90,13 @@ static int is_stored(struct applying *a, struct ps_str id, int64_t hash, bool *r
 
 int ps_sqlite_insert_foreign(struct applying *a, size_t index)
 {
-    struct day_table *t;
     struct ps_str id = a->batch->events[index].id;
     int64_t hash = (int64_t)ps_hash64(id.ptr, id.len, 0);
     bool stored;
     int r = is_stored(a, id, hash, &stored);
     if (r < 0 || stored)
         return r;
-    r = ps_sqlite_day_to_write(a, index, &t);
-    if (r == 0)
-        r = ps_sqlite_insert_row(a, t, index);
+    r = ps_sqlite_insert_row(a, index);
     if (r == 0)
         r = ps_sqlite_note_foreign(a, hash, a->batch->events[index].timestamp_ms);
     if (r == 0 && ps_id_leading_ms(id) != PS_ABSENT && !a->s->misdated) {
@@ -110,14 +108,10 @@ int ps_sqlite_insert_foreign(struct applying *a, size_t index)
 
 int ps_sqlite_insert_suspicious(struct applying *a, size_t index)
 {
-    struct day_table *t;
     struct ps_str id = a->batch->events[index].id;
     bool stored;
     int r = is_stored(a, id, (int64_t)ps_hash64(id.ptr, id.len, 0), &stored);
-    if (r < 0 || stored)
-        return r;
-    r = ps_sqlite_day_to_write(a, index, &t);
-    return r < 0 ? r : ps_sqlite_insert_row(a, t, index);
+    return r < 0 || stored ? r : ps_sqlite_insert_row(a, index);
 }
 
 /* --- in bulk --- */

@@ -3,8 +3,8 @@
  * It has a store handle of its own, for the tables of the days. Other handles notice that a day
  * came or went by SQLite's data_version.
  *
- * A day is dropped whole: DROP TABLE puts its pages on the free list, five to ten times faster than
- * deleting the rows, and the next day's events use them again.
+ * A day is dropped whole: DROP TABLE, or DELETE of a range of its primary key where it shares
+ * tables, put its pages on the free list, and the next day's events use them again.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -121,24 +121,19 @@ static int mark(struct ps_ledger *l, const struct ps_day *day, unsigned from, st
 
 static int drop_day(struct sqlite_store *s, int32_t day, struct ps_err *e)
 {
-    char name[9], date[PS_DATE_LEN + 1];
-    struct day_table *t = ps_sqlite_find_day(s, day);
-    bool has_foreign = t != NULL && t->has_text_ids; /* perhaps */
-    ps_sqlite_day_name(name, day);
+    char date[PS_DATE_LEN + 1];
+    struct stored_day *d = ps_sqlite_find_day(s, day);
+    bool has_foreign = d != NULL && d->has_text_ids; /* perhaps */
     ps_time_format_date(date, day);
-    int r = ps_db_execf(&s->db, e,
-                        "DROP TABLE IF EXISTS events_%s; DROP TABLE IF EXISTS words_%s;"
-                        "DROP TABLE IF EXISTS shapes_%s; DELETE FROM days WHERE day = %d;"
-                        "UPDATE archive_metadata SET status = 'cleaned' WHERE date = '%s'",
-                        name, name, name, (int)day, date);
+    int r = ps_sqlite_drop_day(s, day, e);
+    if (r == 0)
+        r = ps_db_execf(&s->db, e,
+                        "UPDATE archive_metadata SET status = 'cleaned' WHERE date = '%s'", date);
     if (r == 0 && has_foreign)
         r = ps_db_execf(&s->db, e,
                         "DELETE FROM foreign_ids WHERE timestamp >= %lld AND timestamp < %lld",
                         (long long)day * PS_MS_PER_DAY, (long long)(day + 1) * PS_MS_PER_DAY);
-    ps_sqlite_forget_days(s);
-    if (r == 0)
-        r = ps_sqlite_load_days(s, e);
-    return r < 0 ? r : ps_sqlite_make_view(s, e);
+    return r < 0 || !s->view_is_stale ? r : ps_sqlite_make_view(s, e);
 }
 
 static int clean(struct ps_ledger *l, int32_t day, struct ps_err *e)

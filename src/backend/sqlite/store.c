@@ -1,4 +1,4 @@
-/* store.c - `ps_store_sqlite`: opening, positions, redo, reading events; the ops table.
+/* store.c - `ps_store_sqlite`: opening, positions, redo; the ops table.
  *
  * Layout and figures: docs/decisions/0002-sqlite-layout.md.
  *
@@ -8,10 +8,8 @@
 
 #include "backend/registry.h"
 #include "base/check.h"
-#include "base/time.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static const char *const migrations[] = {
 #include "migrations.inc"
@@ -25,6 +23,7 @@ static void close_store(struct ps_store *store)
     ps_sqlite_forget_days(s);
     sqlite3_finalize(s->find_foreign);
     sqlite3_finalize(s->put_foreign);
+    sqlite3_finalize(s->find_state);
     ps_db_close(&s->db);
     free(s->rows);
     free(s);
@@ -110,85 +109,6 @@ static int read_redo(struct ps_store *store, uint32_t partition, ps_redo_fn *fn,
     return r;
 }
 
-static int64_t column_or_absent(sqlite3_stmt *q, int column)
-{
-    return sqlite3_column_type(q, column) == SQLITE_NULL ? PS_ABSENT
-                                                         : sqlite3_column_int64(q, column);
-}
-
-static int hand_on(sqlite3_stmt *q, ps_event_fn *fn, void *ctx)
-{
-    char id[PS_MADE_ID_BYTES];
-    struct ps_event event = {
-        .timestamp_ms = sqlite3_column_int64(q, 0),
-        .path = ps_db_column_str(q, 2),
-        .method = ps_db_column_str(q, 3),
-        .status = (int32_t)column_or_absent(q, 4),
-        .country = ps_db_column_str(q, 5),
-        .is_error = (int8_t)column_or_absent(q, 6),
-        .response_us = column_or_absent(q, 7),
-        .client_hash = (uint64_t)sqlite3_column_int64(q, 8),
-        .has_client = sqlite3_column_type(q, 8) != SQLITE_NULL,
-        .user_agent = ps_db_column_str(q, 9),
-    };
-    event.id = sqlite3_column_type(q, 1) == SQLITE_INTEGER
-                   ? ps_event_key_id(sqlite3_column_int64(q, 1), event.timestamp_ms, id)
-                   : ps_db_column_str(q, 1);
-    if (event.status != PS_ABSENT)
-        event.is_error = event.status >= 400;
-    return fn(ctx, &event);
-}
-
-/* A day whose ids are all numbers is in order by its primary key. */
-static int day_kind(struct sqlite_store *s, int32_t day, bool *ret_stored, bool *ret_text_ids,
-                    struct ps_err *e)
-{
-    sqlite3_stmt *q;
-    int r = ps_db_prepare(&s->db, "SELECT has_text_ids FROM days WHERE day = ?", &q, e);
-    if (r < 0)
-        return r;
-    sqlite3_bind_int(q, 1, day);
-    int step = sqlite3_step(q);
-    *ret_stored = step == SQLITE_ROW;
-    *ret_text_ids = *ret_stored && sqlite3_column_int(q, 0);
-    if (step != SQLITE_ROW && step != SQLITE_DONE)
-        r = ps_db_fail(&s->db, e, "days");
-    sqlite3_finalize(q);
-    return r;
-}
-
-int ps_sqlite_events(struct ps_store *store, int32_t day, enum ps_event_order order,
-                     ps_event_fn *fn, void *ctx, struct ps_err *e)
-{
-    struct sqlite_store *s = sqlite_of(store);
-    bool stored, text_ids;
-    sqlite3_stmt *q;
-    char sql[640], name[9];
-    int r = day_kind(s, day, &stored, &text_ids, e);
-    if (r < 0 || !stored)
-        return r;
-    ps_sqlite_day_name(name, day);
-    sqlite3_snprintf(sizeof sql, sql,
-                     "SELECT e.ts, e.id, p.word, s.method, s.status, s.country, s.is_error,"
-                     " e.response_us, e.client_hash, u.word FROM events_%s e LEFT JOIN words_%s p"
-                     " ON p.id = e.path LEFT JOIN shapes_%s s ON s.id = e.shape LEFT JOIN words_%s"
-                     " u ON u.id = e.user_agent ORDER BY e.ts, ",
-                     name, name, name, name);
-    size_t n = strlen(sql);
-    bool by_text = order == PS_ORDER_TIME && text_ids;
-    sqlite3_snprintf((int)(sizeof sql - n), sql + n, by_text ? PS_EVENT_ID_SQL : "e.id");
-    r = ps_db_prepare(&s->db, sql, &q, e);
-    if (r < 0)
-        return r;
-    int step = SQLITE_DONE;
-    while (r == 0 && (step = sqlite3_step(q)) == SQLITE_ROW)
-        r = hand_on(q, fn, ctx);
-    if (r == 0 && step != SQLITE_DONE)
-        r = ps_db_fail(&s->db, e, "events");
-    sqlite3_finalize(q);
-    return r;
-}
-
 static int freeze(struct ps_store *store, bool on, struct ps_err *e)
 {
     struct sqlite_store *s = sqlite_of(store);
@@ -207,7 +127,8 @@ static int transact(struct ps_store *store, enum ps_transact what, struct ps_err
     PS_ASSERT(!s->frozen);
     if (what == PS_BEGIN)
         return ps_db_hold(&s->db, e);
-    int r = ps_db_release(&s->db, what == PS_COMMIT ? 0 : PS_ESTOP, e);
+    int r = what == PS_ROLLBACK ? PS_ESTOP : s->view_is_stale ? ps_sqlite_make_view(s, e) : 0;
+    r = ps_db_release(&s->db, r, e);
     if (r < 0) /* words and tables may be gone */
         ps_sqlite_forget_days(s);
     return r;
