@@ -2,11 +2,13 @@
 #
 #   make            build/pathstats          make test       the light suites, minutes
 #   make run        deps, build, serve       make test-all   plus long and real-server suites
-#   SAN=address,undefined or SAN=thread builds and tests into a folder of its own.
+#   SAN=address,undefined or SAN=thread builds and tests into a folder of its own. V=1 shows commands.
 
 VERSION := 0.1.0
 CC      ?= gcc
 comma   := ,
+Q       := $(if $(V),,@)
+QUIET   := $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS))))
 BUILD   := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
@@ -28,46 +30,53 @@ FUZZ    := $(wildcard tests/fuzz/*_fuzz.c)
 all: $(BUILD)/pathstats
 
 run:
-	@$(MAKE) --no-print-directory deps all
-	$(BUILD)/pathstats serve --data-dir data
+	@$(MAKE) --no-print-directory deps
+	@[ -x $(BUILD)/pathstats ] || echo "building, a minute (V=1 shows the commands)"
+	@$(MAKE) --no-print-directory all
+	$(Q)exec $(BUILD)/pathstats serve --data-dir data
 
 deps:
-	tools/deps.sh build
+	$(Q)tools/deps.sh build
 
 deps-test:
-	tools/deps.sh test
+	$(Q)tools/deps.sh test
 
 $(BUILD)/libpathstats.a: $(OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/pathstats: $(BUILD)/src/cli/main.o $(BUILD)/libpathstats.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@$(if $(QUIET),,echo "built $@")
+
+# The manual page comes out of the binary: one table tells --help and this.
+$(BUILD)/pathstats.1: $(BUILD)/pathstats
+	$(Q)$(BUILD)/pathstats help --man >$@.new && mv $@.new $@
 
 # Migrations travel inside the binary: each .sql becomes a C string, in the order of its number.
 $(SQL_INC): $(sort $(wildcard src/backend/sqlite/migrations/*.sql)) tools/embed_sql.sh
 	@mkdir -p $(@D)
-	tools/embed_sql.sh src/backend/sqlite/migrations > $@
+	$(Q)tools/embed_sql.sh src/backend/sqlite/migrations > $@
 
 $(BUILD)/src/backend/sqlite/%.o: ALL_CFLAGS += -I$(BUILD)/gen
 $(OBJ): | $(SQL_INC)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/%_test: tests/%_test.c $(wildcard tests/support/*.c) $(BUILD)/libpathstats.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libpathstats.a -lcmocka -ljansson $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libpathstats.a -lcmocka -ljansson $(LIBS)
 
 # The runner of tests/cases is a source of its own, because WebAssembly gets it too.
 $(BUILD)/tests/cases/cases_test: $(filter-out %_test.c %wasm.c,$(wildcard tests/cases/*.c))
 
 test: deps-test check-rooms $(BUILD)/pathstats $(TESTBIN)
-	BUILD=$(BUILD) tools/run_tests.sh light
+	$(Q)BUILD=$(BUILD) tools/run_tests.sh light
 
 test-all: deps-test check-rooms $(BUILD)/pathstats $(TESTBIN)
-	BUILD=$(BUILD) tools/run_tests.sh all
+	$(Q)BUILD=$(BUILD) tools/run_tests.sh all
 
 check-rooms:
 	@tools/check_rooms.sh
@@ -98,8 +107,9 @@ format:
 lint:
 	clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 
-install: all
+install: all $(BUILD)/pathstats.1
 	install -D -m 755 $(BUILD)/pathstats $(DESTDIR)/usr/local/bin/pathstats
+	install -D -m 644 $(BUILD)/pathstats.1 $(DESTDIR)/usr/local/share/man/man1/pathstats.1
 
 clean:
 	rm -rf build

@@ -9,6 +9,7 @@
 #include "flow/aggregator.h"
 #include "flow/outbox.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,9 @@ int main(void)
                                           .max_paths_per_hour = 100000};
     struct ps_aggregator *a;
     struct ps_outbox out;
-    char dir[] = "/tmp/pathstats-bench-XXXXXX", file[64], queue_dir[64], command[96];
+    char dir[PATH_MAX / 2], file[PATH_MAX], queue_dir[PATH_MAX], command[PATH_MAX];
+    const char *tmp = getenv("TMPDIR");
+    snprintf(dir, sizeof dir, "%s/pathstats-bench-XXXXXX", tmp != NULL ? tmp : "/tmp");
     if (mkdtemp(dir) == NULL)
         return 1;
     snprintf(file, sizeof file, "%s/pathstats.db", dir);

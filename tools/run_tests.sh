@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs the suites and counts. `light`: cmocka binaries and tests/*/*.sh; `all`: also tests/*/*.all.sh.
 # Every suite speaks TAP; a suite that dies without a plan, or says SKIP, is shown loudly.
+# Ctrl-C ends the suite that runs, and the run.
 # The last line reads "N passed, N failed" (", N skipped" when there are any).
 set -u
 shopt -s nullglob
@@ -8,14 +9,26 @@ cd "$(dirname "$0")/.."
 export BUILD=${BUILD:-build} CMOCKA_MESSAGE_OUTPUT=TAP TZ=Australia/Lord_Howe
 passed=0 failed=0 skipped=0
 log=$(mktemp)
+suite=
 trap 'rm -f "$log"' EXIT
+# A suite runs in a process group of its own (set -m), which a terminal's Ctrl-C does not reach.
+stop() {
+    [ -z "$suite" ] || kill -TERM -- "-$suite" 2>/dev/null
+    echo "interrupted after $passed passed, $failed failed"
+    exit 130
+}
+trap stop INT TERM
+set -m
 
 run_suite() { # name, command...
     local name=$1 ok bad skip rc
     shift
     local start=$SECONDS
-    timeout "${SUITE_SECONDS:-300}" "$@" >"$log" 2>&1 </dev/null
+    timeout "${SUITE_SECONDS:-300}" "$@" >"$log" 2>&1 </dev/null &
+    suite=$!
+    wait "$suite"
     rc=$?
+    suite=
     skip=$(grep -cE '^ok .*# SKIP' "$log")
     ok=$(($(grep -cE '^ok ' "$log") - skip))
     bad=$(grep -cE '^not ok ' "$log")

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 suite=${BUILD:-build}/tests/contract/objects_test
 bucket=pathstats-contract
 empty_sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-root=$(mktemp -d /tmp/pathstats-ceph-XXXXXX) || exit 1
+root=$(mktemp -d -t pathstats-ceph-XXXXXX) || exit 1
 trap 'tests/support/ceph.sh down "$root"; rm -rf "$root"' EXIT
 trap 'exit 1' HUP INT TERM
 

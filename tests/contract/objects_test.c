@@ -15,6 +15,7 @@
 #include "backend/registry.h"
 #include "base/check.h"
 #include "port/objects.h"
+#include "support/folder.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -37,7 +38,7 @@ enum {
 struct backend {
     const struct ps_objects_ops *ops;
     struct ps_objects_config config;
-    char folder[64], target[96];
+    char folder[TEST_FOLDER_MAX], target[TEST_FOLDER_MAX + 32];
 };
 
 /* What a test starts with. */
@@ -566,8 +567,7 @@ static bool prepare(struct backend *b, const struct ps_objects_ops *ops)
 {
     *b = (struct backend){.ops = ops, .config = {.timeout_ms = 20000, .retries = 3}};
     if (ops == &ps_objects_dir) {
-        strcpy(b->folder, "/tmp/pathstats-objects-XXXXXX");
-        if (getenv("PS_TEST_S3_ONLY") != NULL || mkdtemp(b->folder) == NULL)
+        if (getenv("PS_TEST_S3_ONLY") != NULL || !test_folder(b->folder, "objects"))
             return false;
         snprintf(b->target, sizeof(b->target), "%s/made/by/open", b->folder);
     } else if (ops == &ps_objects_s3) {

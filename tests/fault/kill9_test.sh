@@ -4,5 +4,5 @@
 # SPDX-License-Identifier: MIT
 cd "$(dirname "$0")/../.." || exit 1
 source tests/support/tap.sh
-KILLS=${KILLS:-5}
+KILLS=${KILLS:-5} ROUND_BATCHES=1500
 source tests/support/kill9.sh

@@ -21,7 +21,7 @@ echo "# KILLS=$KILLS SEED=$SEED"
 
 SENDERS=3
 BATCH_EVENTS=20
-ROUND_BATCHES=400 # new ones before each kill, more than there is time for
+ROUND_BATCHES=${ROUND_BATCHES:-400} # new ones before each kill, more than there is time for in some round
 FIRST_KILLS=$((KILLS * 3 / 5))
 BATCHES=$((FIRST_KILLS * ROUND_BATCHES))
 D=$T/data
@@ -116,9 +116,18 @@ audit_killed() { # a killed server's data; the first kill may come before there 
     sed 's/^/# /' "$T/audit" | head -20
 }
 
+answered_since() { # how many were acknowledged before
+    [ "$(cat "$T"/answers.* 2>/dev/null | grep -c '^202 ')" -gt "$1" ]
+}
+
+# The moment is random, but not before something of this round was acknowledged: else, on a busy
+# machine, every kill could come before the first answer, and nothing would be shown.
 kill_under_load() { # file with the numbers of batches
+    local before
+    before=$(cat "$T"/answers.* 2>/dev/null | grep -c '^202 ')
     start_random || return 1
     start_senders "$1"
+    eventually answered_since "$before" || return 1
     wait_a_little 150
     stop_server KILL
     wait "${senders[@]}" 2>/dev/null

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "config/options.h"
+#include "support/folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static char folder[512], file[544];
+static char folder[TEST_FOLDER_MAX], file[TEST_FOLDER_MAX + 32];
 
 static int make_folder(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof(folder), "%s/pathstats-config-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(folder) == NULL)
+    if (!test_folder(folder, "config"))
         return -1;
     snprintf(file, sizeof(file), "%s/pathstats.ini", folder);
     return 0;

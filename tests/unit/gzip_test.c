@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "wrap/gzip.h"
+#include "support/folder.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -17,13 +18,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static char folder[64], file[96];
+static char folder[TEST_FOLDER_MAX], file[TEST_FOLDER_MAX + 32];
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/pathstats-gzip-XXXXXX");
-    if (mkdtemp(folder) == NULL)
+    if (!test_folder(folder, "gzip"))
         return -1;
     snprintf(file, sizeof(file), "%s/file", folder);
     return 0;
@@ -378,8 +378,8 @@ static void what_cannot_be_opened_is_said(void **state)
     struct ps_lines *l = NULL;
     struct ps_err e;
     (void)state;
-    assert_int_equal(ps_lines_open(&l, "/tmp/pathstats-no-such.log", &e), PS_ENOENT);
-    assert_non_null(strstr(e.text, "/tmp/pathstats-no-such.log"));
+    assert_int_equal(ps_lines_open(&l, "/nowhere/no-such.log", &e), PS_ENOENT);
+    assert_non_null(strstr(e.text, "/nowhere/no-such.log"));
     assert_int_equal(ps_lines_open(&l, folder, &e), PS_EINVAL);
     assert_null(l);
     ps_lines_close(NULL);

@@ -11,6 +11,7 @@
 #include "wrap/secret.h"
 
 #include "base/check.h"
+#include "support/folder.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -25,13 +26,12 @@
 
 enum { THREADS = 8 };
 
-static char folder[64], file[96];
+static char folder[TEST_FOLDER_MAX], file[TEST_FOLDER_MAX + 32];
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/pathstats-secret-XXXXXX");
-    if (mkdtemp(folder) == NULL)
+    if (!test_folder(folder, "secret"))
         return -1;
     snprintf(file, sizeof(file), "%s/secret", folder);
     return 0;
@@ -202,9 +202,8 @@ static void missing_folder_is_said(void **state)
     uint8_t got[PS_SECRET_BYTES];
     struct ps_err e;
     (void)state;
-    assert_int_equal(ps_secret_load("/tmp/pathstats-no-such-folder/secret", true, got, &e),
-                     PS_ENOENT);
-    assert_non_null(strstr(e.text, "/tmp/pathstats-no-such-folder/secret"));
+    assert_int_equal(ps_secret_load("/nowhere/no-such-folder/secret", true, got, &e), PS_ENOENT);
+    assert_non_null(strstr(e.text, "/nowhere/no-such-folder/secret"));
 }
 
 struct racer {

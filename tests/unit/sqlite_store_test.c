@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/time.h"
 #include "core/hash.h"
+#include "support/folder.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -28,7 +29,7 @@
 enum { EVENTS_MAX = 65536, TEXT_MAX = 48, DAY = 20376 /* 2025-10-15 */ };
 
 struct world {
-    char folder[32], file[64];
+    char folder[TEST_FOLDER_MAX], file[TEST_FOLDER_MAX + 32];
     struct ps_store *store;
     uint64_t position;
     /* the batch being made */
@@ -52,8 +53,7 @@ static struct ps_store *open_or_fail(const char *file, enum ps_store_mode mode)
 static int set_up(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
-    strcpy(w->folder, "/tmp/pathstats-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
+    assert_true(test_folder(w->folder, "sqlite"));
     snprintf(w->file, sizeof w->file, "%s/events.db", w->folder);
     w->store = open_or_fail(w->file, PS_STORE_WRITE);
     w->events = calloc(EVENTS_MAX, sizeof *w->events);
@@ -72,7 +72,7 @@ static int tear_down(void **state)
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     ps_store_close(w->store);
     for (size_t i = 0; i < 3; i++) {
-        char name[80];
+        char name[TEST_FOLDER_MAX + 48];
         snprintf(name, sizeof name, "%s%s", w->file, suffixes[i]);
         unlink(name);
     }
@@ -807,7 +807,7 @@ static void test_refuses_other_files(void **state)
     struct world *w = *state;
     struct ps_store *s = NULL;
     struct ps_err e = {0};
-    char other[80];
+    char other[TEST_FOLDER_MAX + 32];
     snprintf(other, sizeof other, "%s/other.db", w->folder);
     assert_int_equal(ps_store_open(&ps_store_sqlite, &s, other, PS_STORE_READ, &e), PS_ENOENT);
     assert_int_equal(access(other, F_OK), -1); /* asking does not make it */
