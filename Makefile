@@ -67,10 +67,18 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/tests/%_test: tests/%_test.c $(wildcard tests/support/*.c) $(BUILD)/libpathstats.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $(filter %.c,$^) $(BUILD)/libpathstats.a -lcmocka -ljansson $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %main.o,$^) $(BUILD)/libpathstats.a -lcmocka -ljansson $(LIBS)
 
 # The runner of tests/cases is a source of its own, because WebAssembly gets it too.
 $(BUILD)/tests/cases/cases_test: $(filter-out %_test.c %wasm.c,$(wildcard tests/cases/*.c))
+
+# The sweeps run the whole command line in children they fork: its main gets another name.
+$(BUILD)/tests/support/pathstats_main.o: $(BUILD)/src/cli/main.o
+	@mkdir -p $(@D)
+	$(Q)objcopy --redefine-sym main=pathstats_main $< $@
+
+SWEEP := $(wildcard tests/fault/sweep/*.c)
+$(BUILD)/tests/fault/disk_sweep_test: $(SWEEP) $(wildcard tests/fault/sweep/*.h) $(BUILD)/tests/support/pathstats_main.o
 
 test: deps-test check-rooms $(BUILD)/pathstats $(TESTBIN)
 	$(Q)BUILD=$(BUILD) tools/run_tests.sh light

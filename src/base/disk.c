@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,6 +138,40 @@ int ps_disk_mkdir(int dir, const char *path, mode_t mode)
         r = disk->mkdir(dir, path, mode);
     while (r < 0 && errno == EINTR);
     return r;
+}
+
+/* "path/.." is the folder above, whatever the path looks like. */
+static int sync_name_of(const char *path)
+{
+    char above[PATH_MAX + 4];
+    snprintf(above, sizeof above, "%s/..", path);
+    return ps_disk_sync_folder(AT_FDCWD, above);
+}
+
+int ps_disk_make_folders(const char *path, mode_t mode, size_t *ret_made)
+{
+    size_t first = 0;
+    char part[PATH_MAX];
+    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    for (char *slash = part; slash != NULL;) {
+        slash = strchr(slash + 1, '/');
+        if (slash != NULL)
+            *slash = '\0';
+        bool made = ps_disk_mkdir(AT_FDCWD, part, mode) == 0;
+        first = made && first == 0 ? strlen(part) : first;
+        if (ret_made != NULL)
+            *ret_made = first;
+        if (!made && errno != EEXIST)
+            return -1;
+        if (sync_name_of(part) < 0 && (made || errno != EACCES))
+            return -1;
+        if (slash != NULL)
+            *slash = '/';
+    }
+    return 0;
 }
 
 int ps_disk_link(int dir, const char *from, const char *to)

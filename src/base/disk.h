@@ -49,6 +49,11 @@ int ps_disk_sync(int fd);
 /* The names in a folder: what was made, renamed or removed there. "." is `dir` itself. */
 int ps_disk_sync_folder(int dir, const char *path);
 int ps_disk_mkdir(int dir, const char *path, mode_t mode);
+/* A folder and all above it that are missing, durably: each has its name synced into the one above.
+ * One that was there may have been made by a process that died before that, so names are synced in
+ * any case, where the folder above may be read. *ret_made (may be NULL): the length in `path` of
+ * the uppermost folder that was missing, 0 when none was; also after a failure. */
+int ps_disk_make_folders(const char *path, mode_t mode, size_t *ret_made);
 int ps_disk_link(int dir, const char *from, const char *to);
 int ps_disk_rename(int dir, const char *from, const char *to);
 /* EEXIST instead of replacing what has the name; not every disk can (EINVAL). */

@@ -45,20 +45,9 @@ int ps_datadir_require(const struct ps_datadir *d, struct ps_err *e)
  * was. */
 static int make_folders(const char *path, size_t *ret_made, struct ps_err *e)
 {
-    char part[PS_DATADIR_PATH_MAX];
-    size_t made = 0;
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        bool is_new = ps_disk_mkdir(AT_FDCWD, part, 0750) == 0; /* the last one tells of failures */
-        made = is_new && made == 0 ? strlen(part) : made;
-        *slash = '/';
-    }
-    bool is_new = ps_disk_mkdir(AT_FDCWD, part, 0750) == 0;
-    if (!is_new && errno != EEXIST)
+    if (ps_disk_make_folders(path, 0750, ret_made) < 0)
         return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "cannot make the folder %s: %s",
                        path, strerror(errno));
-    *ret_made = is_new && made == 0 ? strlen(part) : made;
     return 0;
 }
 

@@ -149,8 +149,7 @@ static int create_secret(const char *file, struct ps_err *e)
     if (r == 0)
         r = publish(temporary, file, e);
     ps_disk_unlink(AT_FDCWD, temporary);
-    /* Also when another process won: its name must be durable before our hashes are. */
-    return r == 0 ? sync_folder_of(file, e) : r;
+    return r;
 }
 
 int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], struct ps_err *e)
@@ -161,7 +160,9 @@ int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], 
         if (r == 0)
             r = read_secret(file, ret, e);
     }
-    return r;
+    /* Its name must be durable before our hashes are. Another process may have made it, and been
+     * killed before it came to that. */
+    return r == 0 && create ? sync_folder_of(file, e) : r;
 }
 
 /* --- the keyed hash --------------------------------------------------------------------------- */

@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,39 +66,12 @@ int ps_dir_fail(struct ps_err *e, int number, const char *what, const char *path
 
 /* --- the root --------------------------------------------------------------------------------- */
 
-/* Makes `path` and every folder above it, each synced into its parent; negative errno. */
-static int make_root(char *path)
-{
-    for (char *slash = path; slash != NULL;) {
-        slash = strchr(slash + 1, '/');
-        if (slash != NULL)
-            *slash = '\0';
-        bool made = ps_disk_mkdir(AT_FDCWD, path, FOLDER_MODE) == 0;
-        int number = made ? 0 : errno;
-        if (number != 0 && number != EEXIST)
-            return -number;
-        if (made) {
-            char parent[PATH_MAX + 4];
-            snprintf(parent, sizeof(parent), "%s/..", path);
-            if (ps_disk_sync_folder(AT_FDCWD, parent) < 0)
-                return -errno;
-        }
-        if (slash != NULL)
-            *slash = '/';
-    }
-    return 0;
-}
-
 static int dir_open(struct ps_objects **ret, const struct ps_objects_config *config,
                     struct ps_err *e)
 {
-    char path[PATH_MAX];
-    if (strlen(config->target) >= sizeof(path))
-        return ps_fail(e, PS_EINVAL, "objects: the folder's name is too long");
-    strcpy(path, config->target);
-    int number = -make_root(path);
-    if (number != 0)
-        return ps_dir_fail(e, number, "make folder", config->target);
+    const char *path = config->target;
+    if (ps_disk_make_folders(path, FOLDER_MODE, NULL) < 0)
+        return ps_dir_fail(e, errno, "make folder", path);
     struct dir *d = calloc(1, sizeof(*d));
     if (d == NULL)
         return ps_fail(e, PS_ENOMEM, "objects: no memory");
