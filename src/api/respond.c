@@ -230,8 +230,8 @@ static void log_failure(struct ps_request *rq, const char *text)
         return;
     }
     if (api->failures_unlogged > 0)
-        ps_log(PS_LOG_ERROR, "%llu more requests failed meanwhile",
-               (unsigned long long)api->failures_unlogged);
+        ps_log(PS_LOG_ERROR, "%llu more request%s failed meanwhile",
+               (unsigned long long)api->failures_unlogged, api->failures_unlogged == 1 ? "" : "s");
     ps_log(PS_LOG_ERROR, "%s: %s", rq->path, text);
     api->failure_logged_us = now_us;
     api->failures_unlogged = 0;

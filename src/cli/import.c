@@ -136,9 +136,9 @@ static int take_ahead(struct importing *m, struct ps_err *e)
 
 static void show_progress(struct importing *m, struct ps_lines *lines, struct ps_progress *progress)
 {
-    char note[64], n[32];
-    snprintf(note, sizeof note, "%s lines", ps_cli_count(n, m->lines));
-    ps_progress_show(progress, ps_lines_bytes_read(lines), ps_lines_bytes_total(lines), note);
+    char note[PS_CLI_MANY_MAX];
+    ps_progress_show(progress, ps_lines_bytes_read(lines), ps_lines_bytes_total(lines),
+                     ps_cli_many(note, m->lines, "line", NULL));
 }
 
 /* *ret_store_failed tells whose failure it is. */

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_LEAST = 16 };
+enum { PATH_LEAST = 30 };
 
 static const struct ps_column columns[] = {
     {"method", false, 6, 0}, {"path", false, 0, PATH_LEAST}, PS_TABLE_NUMBERS};

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TOP_DEFAULT = 20, PATH_LEAST = 16, BAR = 20 };
+enum { TOP_DEFAULT = 20, PATH_LEAST = 30, HOURS_WIDTH = 2 * PS_HOUR_LEN + 11, BAR = 20 };
 
 static const struct ps_column top_columns[] = {{"path", false, 0, PATH_LEAST}, PS_TABLE_NUMBERS};
 static const struct ps_column show_columns[] = {
@@ -222,7 +222,10 @@ static int show_table(struct show *s, struct ps_stats_query *q)
     ps_table_end_row(&t);
     if (r == 0) {
         ps_cli_put(s->path);
-        printf(", %s to %s, UTC\n\n", s->window.from_text, s->window.to_text);
+        printf(ps_term_width(s->path) + HOURS_WIDTH <= ps_term_columns(STDOUT_FILENO)
+                   ? ", %s to %s, UTC\n\n"
+                   : "\n%s to %s, UTC\n\n",
+               s->window.from_text, s->window.to_text);
     }
     return print_table(&t, r, s->e);
 }

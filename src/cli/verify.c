@@ -52,7 +52,7 @@ static int print_verified(const struct ps_cli *c, const struct ps_verified *v)
                ",\"differences\":%" PRIu64 "}\n",
                v->days, v->events, v->rows, v->mismatches);
     } else {
-        printf("%s, %s, %s recomputed: ", ps_cli_many(days, v->days, "day", NULL),
+        printf("%s, %s, %s: ", ps_cli_many(days, v->days, "day", NULL),
                ps_cli_many(events, v->events, "event", NULL),
                ps_cli_many(rows, v->rows, "row", NULL));
         if (v->mismatches == 0)

@@ -65,8 +65,8 @@ static int check_known(struct ps_archiver *a, const struct known *known, struct 
     char date[PS_DATE_LEN + 1];
     ps_time_format_date(date, known->day);
     if (is_too_young(a, known->day))
-        return ps_fail(e, PS_EINVAL, "%s is too young: days stay hot for %u days (retention_days)",
-                       date, a->retention_days);
+        return ps_fail(e, PS_EINVAL, "%s is too young: days stay hot for %u day%s (retention_days)",
+                       date, a->retention_days, a->retention_days == 1 ? "" : "s");
     if (known->state == PS_DAY_CLEANED)
         return ps_fail(e, PS_EEXIST, "%s is archived and cleaned already", date);
     if (!is_candidate(known))
@@ -224,7 +224,8 @@ int ps_archive_oldest(struct ps_archiver *a, int32_t *ret_day, struct ps_err *e)
     struct candidates c = {.archiver = a};
     int r = ps_store_days(a->store, list_candidate, &c, e);
     if (r == 0 && c.list.count == 0)
-        r = ps_fail(e, PS_ENOENT, "no day is older than %u days", a->retention_days);
+        r = ps_fail(e, PS_ENOENT, "no day is older than %u day%s", a->retention_days,
+                    a->retention_days == 1 ? "" : "s");
     if (r == 0)
         *ret_day = c.list.days[0];
     ps_day_list_done(&c.list);
