@@ -81,6 +81,14 @@ static int print_archived(const struct ps_cli *c, const char *done, const struct
 
 /* --- run --- */
 
+static void warn_of(const struct ps_archived *archived)
+{
+    char text[PS_ERR_TEXT_MAX + 16];
+    snprintf(text, sizeof text, "warning: %s", archived->warning);
+    if (archived->warning[0] != '\0')
+        ps_cli_say(text);
+}
+
 static int run_here(struct ps_cli *c, struct ps_datadir *dir, const char *date, struct ps_err *e)
 {
     struct ps_life life = {0};
@@ -105,6 +113,7 @@ static int run_here(struct ps_cli *c, struct ps_datadir *dir, const char *date, 
     ps_datadir_unlock(dir);
     if (r < 0)
         return r;
+    warn_of(&archived);
     if (date != NULL)
         return print_archived(c, "archived and cleaned", &archived);
     char days[PS_CLI_MANY_MAX], events[PS_CLI_MANY_MAX];

@@ -86,6 +86,11 @@ static void write_archived(const struct ps_archived *a, bool one_day, struct ps_
     ps_json_uint(&w, a->object_bytes);
     ps_json_key(&w, "jsonBytes");
     ps_json_uint(&w, a->json_bytes);
+    if (a->warning[0] != '\0') {
+        ps_json_key(&w, "warning");
+        ps_json_text(&w, a->warning);
+        ps_log(PS_LOG_WARN, "archive: %s", a->warning);
+    }
     ps_json_close(&w, '}');
 }
 
@@ -347,6 +352,7 @@ static void keep(struct ps_keeper *k)
     while (!k->closing) {
         int64_t next_ms = ps_jobs_step(k->jobs, ps_clock_now_ms(k->config.clock));
         refresh_if_due(k);
+        ps_archive_mend(&k->life.archiver, NULL); /* until it can be written down */
         while (!k->closing && take_order(k, &order))
             carry_out(k, &order);
         wait_for_work(k, next_ms);

@@ -86,6 +86,14 @@ static int tell(struct ps_archiver *a, int32_t day, enum ps_archive_phase phase,
     return a->progress == NULL ? 0 : a->progress(a->ctx, day, phase, done);
 }
 
+static struct ps_archived summed_up(int32_t day, const struct ps_day_object *object)
+{
+    return (struct ps_archived){.day = day,
+                                .events = object->events,
+                                .object_bytes = object->object_bytes,
+                                .json_bytes = object->json_bytes};
+}
+
 /* --- one day --- */
 
 static int mark(struct ps_archiver *a, int32_t day, enum ps_day_state state,
@@ -118,17 +126,26 @@ static int relay_progress(void *ctx, uint64_t done)
     return tell(relay->archiver, relay->day, relay->phase, done);
 }
 
+/* What an earlier try left there takes room and nothing else, so a service that does not let us
+ * look for it (many do not) keeps no day from being archived. */
+static void tidy_up(struct ps_archiver *a, const char *key, char warning[PS_ERR_TEXT_MAX])
+{
+    struct ps_err e = {0};
+    if (ps_objects_abort_uploads(a->objects, key, &e) < 0)
+        snprintf(warning, PS_ERR_TEXT_MAX,
+                 "what interrupted uploads left cannot be looked for and removed: %.400s", e.text);
+}
+
 /* Sealed first: what the store has now is all there will be. */
 static int write_and_verify(struct ps_archiver *a, int32_t day, struct ps_day_object *ret,
-                            struct ps_err *e)
+                            char warning[PS_ERR_TEXT_MAX], struct ps_err *e)
 {
     char key[PS_ARCHIVE_KEY_BYTES];
     struct ps_day_object back;
     struct relay relay = {a, day, PS_PHASE_ARCHIVE};
     ps_archive_key(key, day);
-    int r = ps_objects_abort_uploads(a->objects, key, e);
-    if (r >= 0)
-        r = ps_day_object_write(a->store, day, a->objects, key, relay_progress, &relay, ret, e);
+    tidy_up(a, key, warning);
+    int r = ps_day_object_write(a->store, day, a->objects, key, relay_progress, &relay, ret, e);
     relay.phase = PS_PHASE_VERIFY;
     if (r == 0)
         r = ps_day_object_read(a->objects, key, NULL, NULL, relay_progress, &relay, &back, e);
@@ -143,13 +160,16 @@ static int write_and_verify(struct ps_archiver *a, int32_t day, struct ps_day_ob
 /* A failure that was not asked for is written down; then the day takes events again. */
 static int give_up(struct ps_archiver *a, int32_t day, int code, const struct ps_err *why)
 {
-    if (code != PS_ESTOP)
-        mark(a, day, PS_DAY_FAILED, NULL, why->text, PS_FROM_STATE(PS_DAY_PENDING), NULL);
+    if (code == PS_ESTOP ||
+        mark(a, day, PS_DAY_FAILED, NULL, why->text, PS_FROM_STATE(PS_DAY_PENDING), NULL) == 0)
+        return code;
+    a->left_pending = true;
+    snprintf(a->why, sizeof a->why, "%s", why->text);
     return code;
 }
 
 static int archive_open_day(struct ps_archiver *a, int32_t day, struct ps_day_object *ret,
-                            struct ps_err *e)
+                            char warning[PS_ERR_TEXT_MAX], struct ps_err *e)
 {
     unsigned from = PS_FROM_STATE(PS_DAY_OPEN) | PS_FROM_STATE(PS_DAY_PENDING) |
                     PS_FROM_STATE(PS_DAY_FAILED) | PS_FROM_STATE(PS_DAY_RESTORED);
@@ -158,7 +178,7 @@ static int archive_open_day(struct ps_archiver *a, int32_t day, struct ps_day_ob
     int r = mark(a, day, PS_DAY_PENDING, NULL, NULL, from, why);
     if (r < 0)
         return r;
-    r = write_and_verify(a, day, ret, why);
+    r = write_and_verify(a, day, ret, warning, why);
     if (r == 0)
         r = mark(a, day, PS_DAY_COMPLETED, ret, NULL, PS_FROM_STATE(PS_DAY_PENDING), why);
     return r < 0 ? give_up(a, day, r, why) : 0;
@@ -167,7 +187,8 @@ static int archive_open_day(struct ps_archiver *a, int32_t day, struct ps_day_ob
 /* Completed in an earlier run, which then was interrupted: the object is looked at once more before
  * the only other copy goes. */
 static int verify_completed(struct ps_archiver *a, const struct known *known,
-                            struct ps_day_object *ret, struct ps_err *e)
+                            struct ps_day_object *ret, char warning[PS_ERR_TEXT_MAX],
+                            struct ps_err *e)
 {
     char key[PS_ARCHIVE_KEY_BYTES];
     struct relay relay = {a, known->day, PS_PHASE_VERIFY};
@@ -180,26 +201,49 @@ static int verify_completed(struct ps_archiver *a, const struct known *known,
         return r;
     /* The object is not what was written, but the events are still here: once more. */
     r = mark(a, known->day, PS_DAY_PENDING, NULL, NULL, PS_FROM_STATE(PS_DAY_COMPLETED), e);
-    return r < 0 ? r : archive_open_day(a, known->day, ret, e);
+    return r < 0 ? r : archive_open_day(a, known->day, ret, warning, e);
 }
 
 int ps_archive_day(struct ps_archiver *a, int32_t day, struct ps_archived *ret, struct ps_err *e)
 {
     struct known known;
     struct ps_day_object object = {0};
+    char warning[PS_ERR_TEXT_MAX] = "";
     int r = look_up(a, day, &known, e);
     if (r == 0)
         r = check_known(a, &known, e);
     if (r < 0)
         return r;
-    r = known.state == PS_DAY_COMPLETED ? verify_completed(a, &known, &object, e)
-                                        : archive_open_day(a, day, &object, e);
+    r = known.state == PS_DAY_COMPLETED ? verify_completed(a, &known, &object, warning, e)
+                                        : archive_open_day(a, day, &object, warning, e);
     if (r == 0)
         r = tell(a, day, PS_PHASE_CLEAN, object.events);
     if (r == 0)
         r = ps_ledger_clean(a->ledger, day, e);
-    if (r == 0)
-        *ret = (struct ps_archived){day, object.events, object.object_bytes, object.json_bytes};
+    if (r < 0)
+        return r;
+    *ret = summed_up(day, &object);
+    strcpy(ret->warning, warning);
+    return 0;
+}
+
+/* --- a failure that could not be written down --- */
+
+static int list_pending(void *ctx, const struct ps_day *day)
+{
+    return day->state == PS_DAY_PENDING ? ps_day_list_add(ctx, day->day, NULL) : 0;
+}
+
+int ps_archive_mend(struct ps_archiver *a, struct ps_err *e)
+{
+    struct ps_day_list list = {0};
+    if (!a->left_pending)
+        return 0;
+    int r = ps_store_days(a->store, list_pending, &list, e);
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        r = mark(a, list.days[i], PS_DAY_FAILED, NULL, a->why, PS_FROM_STATE(PS_DAY_PENDING), e);
+    ps_day_list_done(&list);
+    a->left_pending = r < 0;
     return r;
 }
 
@@ -248,6 +292,8 @@ int ps_archive_run(struct ps_archiver *a, struct ps_archived *ret, struct ps_err
             sum.events += one.events;
             sum.object_bytes += one.object_bytes;
             sum.json_bytes += one.json_bytes;
+            if (sum.warning[0] == '\0')
+                strcpy(sum.warning, one.warning);
         } else if (outcome == 0) {
             outcome = r;
             first = why;
@@ -295,7 +341,7 @@ int ps_archive_read(struct ps_archiver *a, int32_t day, ps_archive_bytes_fn *fn,
         r = ps_fail(e, PS_ECORRUPT, "%s has the SHA-256 %s, the ledger says %s", key, object.sha256,
                     known.sha256);
     if (r == 0)
-        *ret = (struct ps_archived){day, object.events, object.object_bytes, object.json_bytes};
+        *ret = summed_up(day, &object);
     return r;
 }
 

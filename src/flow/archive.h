@@ -37,11 +37,15 @@ struct ps_archiver {
     /* May be NULL. `done` events so far; a negative return ends the work with that code. */
     int (*progress)(void *ctx, int32_t day, enum ps_archive_phase phase, uint64_t done);
     void *ctx;
+    /* Private. A day was left pending because its failure could not be written down, and why. */
+    bool left_pending;
+    char why[PS_ERR_TEXT_MAX];
 };
 
 struct ps_archived {
     int32_t day;
     uint64_t events, object_bytes, json_bytes;
+    char warning[PS_ERR_TEXT_MAX]; /* what went wrong and harms no event; or "" */
 };
 
 /* "events-archive/2025/10/2025-10-15.jsonl.gz" */
@@ -58,6 +62,11 @@ int ps_archive_day(struct ps_archiver *a, int32_t day, struct ps_archived *ret, 
  * not keep the others; the first failure is returned at the end. *ret sums up, and its day is the
  * number of days done. */
 int ps_archive_run(struct ps_archiver *a, struct ps_archived *ret, struct ps_err *e);
+
+/* Where not even a failure could be written down (a disk that is full is full for the ledger too),
+ * writes it down now, so that the days take events again. Cheap when there is nothing to do; while
+ * no archiver is at work. */
+int ps_archive_mend(struct ps_archiver *a, struct ps_err *e);
 
 /* The oldest day that may go; PS_ENOENT when there is none. */
 int ps_archive_oldest(struct ps_archiver *a, int32_t *ret_day, struct ps_err *e);

@@ -91,8 +91,8 @@ bool ps_object_key_is_valid(const char *key);
 int ps_objects_put(struct ps_objects *o, const char *key, const void *bytes, size_t len,
                    struct ps_err *e);
 /* The bytes in order, in pieces; a negative return of fn ends it and is handed on. PS_EIO when the
- * object ends before its length. Retries happen only before the first piece. fn must not use `o`.
- */
+ * object ends before its length; some services say none, so compare what you know of it. Retries
+ * happen only before the first piece. fn must not use `o`. */
 int ps_objects_get(struct ps_objects *o, const char *key, ps_object_bytes_fn *fn, void *ctx,
                    struct ps_err *e);
 int ps_objects_head(struct ps_objects *o, const char *key, struct ps_object_info *ret,

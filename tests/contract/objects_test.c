@@ -464,6 +464,24 @@ static void says_when_the_disk_is_full(void **state)
     assert_int_equal(ps_objects_abort_uploads(rig->o, "", &rig->e), 0); /* nothing was left */
 }
 
+/* A symbolic link is no object, wherever it points: what it points to is read by nobody and stays
+ * as it is. */
+static void follows_no_symbolic_link(void **state)
+{
+    struct rig *rig = *state;
+    struct ps_object_info info;
+    char link[PATH_MAX];
+    put_text(rig, "a/real", "an object");
+    snprintf(link, sizeof link, "%s/a/link", rig->backend->target);
+    assert_int_equal(symlink("real", link), 0);
+    assert_int_equal(ps_objects_get(rig->o, "a/link", collect, NULL, &rig->e), PS_ENOENT);
+    assert_int_equal(ps_objects_head(rig->o, "a/link", &info, &rig->e), PS_ENOENT);
+    assert_lists(rig, "", "a/real 9\n");
+    put_text(rig, "a/link", "another");
+    assert_holds(rig, "a/real", "an object", 9);
+    assert_holds(rig, "a/link", "another", 7);
+}
+
 /* --- of s3 alone ------------------------------------------------------------------------------ */
 
 static void refuses_a_wrong_secret(void **state)
@@ -544,6 +562,7 @@ static const struct {
     CASE(shows_nothing_before_finish, NULL),
     CASE(finds_what_a_crash_left, NULL),
     CASE(says_when_the_disk_is_full, &ps_objects_dir),
+    CASE(follows_no_symbolic_link, &ps_objects_dir),
     CASE(refuses_a_wrong_secret, &ps_objects_s3),
     CASE(tells_a_missing_bucket_from_a_missing_object, &ps_objects_s3),
     CASE(finds_the_bucket_in_the_host_name, &ps_objects_s3),

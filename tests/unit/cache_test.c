@@ -82,7 +82,8 @@ static void count_reads(struct ps_store *s)
 static void start(struct world *w, size_t max_paths)
 {
     struct ps_err e = {0};
-    struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20};
+    struct ps_queue_limits limits = {
+        .bytes_max = 1 << 28, .segment_bytes = 1 << 20, .dead_letter_bytes_max = 1 << 20};
     assert_int_equal(ps_store_open(&store_faulty, &w->store, w->target, PS_STORE_WRITE, &e), 0);
     assert_int_equal(
         ps_queue_open(&ps_queue_mem, &w->queue, w->target, PS_QUEUE_WRITE, &limits, &e), 0);
@@ -430,6 +431,114 @@ static void a_restored_day_keeps_its_limit(void **state)
     free(kept);
 }
 
+/* --- what verify sees --- */
+
+struct row_copy {
+    struct ps_stat_row row;
+    char path[32], bytes[5][PS_STAT_BYTES_MAX];
+};
+
+static struct ps_str *texts_of(struct ps_stat *stat, size_t i)
+{
+    struct ps_str *const texts[] = {&stat->samples, &stat->sample_keys, &stat->clients,
+                                    &stat->sketch, &stat->methods};
+    return texts[i];
+}
+
+static uint64_t *numbers_of(struct ps_stat *stat, size_t i)
+{
+    uint64_t *const numbers[] = {&stat->requests,    &stat->errors,         &stat->count_us,
+                                 &stat->sum_us,      &stat->min_us,         &stat->max_us,
+                                 &stat->unique_seen, &stat->unique_estimate};
+    return numbers[i];
+}
+
+static int copy_row(void *ctx, const struct ps_stat_row *row)
+{
+    struct row_copy *copy = ctx;
+    copy->row = *row;
+    snprintf(copy->path, sizeof copy->path, "%.*s", (int)row->path.len, row->path.ptr);
+    copy->row.path.ptr = copy->path;
+    for (size_t i = 0; i < 5; i++) {
+        struct ps_str *text = texts_of(&copy->row.stat, i);
+        assert_true(text->len > 0);
+        memcpy(copy->bytes[i], text->ptr, text->len);
+        text->ptr = copy->bytes[i];
+    }
+    return 0;
+}
+
+static void send_full_row(struct world *w)
+{
+    for (int i = 0; i < PS_SAMPLE_MAX + 500; i++) { /* beyond the sample there is a sketch */
+        uint8_t bytes[PS_EVENT_ENCODED_MAX];
+        char id[32];
+        int n = snprintf(id, sizeof id, "full%d", i);
+        struct ps_event event = {.id = {id, (size_t)n},
+                                 .path = PS_STR("/full"),
+                                 .method = PS_STR("GET"),
+                                 .timestamp_ms = NOON,
+                                 .response_us = 1000 + i * 17,
+                                 .client_hash = (uint64_t)i % 50 * UINT64_C(0x9e3779b97f4a7c15),
+                                 .has_client = true,
+                                 .status = i % 3 == 0 ? 500 : 200,
+                                 .is_error = i % 3 == 0};
+        struct ps_str record = {(const char *)bytes, ps_event_encode(&event, bytes)};
+        assert_int_equal(ps_queue_append(w->queue, &record, 1, NULL), 0);
+    }
+    drain(w);
+}
+
+/* How many differences verify finds, or its failure. */
+static int verify_row(struct world *w, const struct ps_stat_row *row)
+{
+    struct ps_verify_options options = {.max_paths_per_hour = 10};
+    struct ps_verified verified;
+    uint64_t position, watermark;
+    assert_int_equal(ps_store_position(w->store, 0, &position, &watermark, NULL), 0);
+    assert_int_equal(ps_store_settle(w->store, row, 1, 0, watermark, NOON, NULL), 0);
+    int r = ps_verify(w->store, w->queue, &options, &verified, NULL);
+    return r < 0 ? r : (int)verified.mismatches;
+}
+
+/* I1, I2: a change in any column of a row is a difference, or the row cannot be read. */
+static void verify_sees_every_column(void **state)
+{
+    struct world w;
+    struct row_copy *copy = calloc(1, sizeof *copy);
+    struct ps_stats_query q = {.from_hour = 0, .to_hour = INT32_MAX, .path = PS_STR("/full")};
+    (void)state;
+    begin(&w, "columns", 10);
+    send_full_row(&w);
+    assert_int_equal(ps_store_stats(w.store, &q, copy_row, copy, NULL), 0);
+    for (size_t i = 0; i < 8; i++) {
+        ++*numbers_of(&copy->row.stat, i);
+        int found = verify_row(&w, &copy->row);
+        if (found != 1 && found != PS_ECORRUPT)
+            fail_msg("number %zu: %d", i, found);
+        --*numbers_of(&copy->row.stat, i);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        char *last = &copy->bytes[i][texts_of(&copy->row.stat, i)->len - 1], was = *last;
+        *last = was == '1' ? '2' : i == 0 || i == 4 ? '1' : (char)(was + 1);
+        int found = verify_row(&w, &copy->row);
+        if (found != 1 && found != PS_ECORRUPT)
+            fail_msg("text %zu: %d", i, found);
+        *last = was;
+    }
+    /* A request from one bucket to another: as good a sketch as before, of other events. Pairs of a
+     * gap and a count, a byte each towards the end. */
+    char *sketch_end = copy->bytes[3] + copy->row.stat.sketch.len;
+    sketch_end[-3]++;
+    sketch_end[-5]--;
+    assert_int_equal(verify_row(&w, &copy->row), 1);
+    sketch_end[-3]--;
+    sketch_end[-5]++;
+    assert_int_equal(verify_row(&w, &copy->row), 0);
+    end(&w);
+    free(copy);
+}
+
 /* --- settling --- */
 
 /* A path that loses its place is written into the other at the next flush, although nothing else
@@ -538,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_lowered_limit_takes_nothing_away),
         cmocka_unit_test(pending_events_count_under_the_hours_limit),
         cmocka_unit_test(a_restored_day_keeps_its_limit),
+        cmocka_unit_test(verify_sees_every_column),
         cmocka_unit_test(the_other_is_written_after_a_swap),
         cmocka_unit_test(a_slice_that_fails_takes_the_others_along),
         cmocka_unit_test(the_set_is_the_smallest_hashes),

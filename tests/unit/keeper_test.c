@@ -271,6 +271,30 @@ static void a_failing_order_says_why(void **state)
     ps_buf_done(&runs);
 }
 
+/* A disk that is full is full for the ledger too: the failure is written down once it can be, and
+ * until then the day waits pending. */
+static void a_failure_is_written_down_later(void **state)
+{
+    struct house *h = *state;
+    char file[PLACE_PATH_MAX + 64];
+    store_events(h, OLD);
+    open_keeper(h);
+    snprintf(file, sizeof file, "%s/objects/events-archive", h->place.folder);
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fclose(f);
+    run_sql(h->dir.database,
+            "CREATE TRIGGER no_room BEFORE INSERT ON archive_metadata WHEN NEW.status = 'failed'"
+            " BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    assert_true(order_archive(h, OLD) < 0);
+    assert_int_equal(state_of(h, OLD), PS_DAY_PENDING);
+    run_sql(h->dir.database, "DROP TRIGGER no_room");
+    WAIT_FOR(h, state_of(h, OLD) == PS_DAY_FAILED);
+    assert_int_equal(remove(file), 0);
+    assert_int_equal(order_archive(h, OLD), 0);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+}
+
 static void a_snapshot_is_made_on_order(void **state)
 {
     struct house *h = *state;
@@ -563,6 +587,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(orders_are_answered),
         TEST(a_failing_order_says_why),
+        TEST(a_failure_is_written_down_later),
         TEST(a_snapshot_is_made_on_order),
         TEST(batches_make_a_snapshot),
         TEST(a_slow_snapshot_is_made_seldom),

@@ -89,8 +89,18 @@ struct s3_verdict ps_s3_judge_transfer(CURLcode failed)
 }
 
 struct failure {
-    char *code, *message;
+    struct s3_answer *answer;
+    char *message;
 };
+
+/* Into `to` when it is made of the alphabet alone; else what stands there stays. */
+static void take_word(struct ps_str raw, const char *alphabet, char *to, size_t size)
+{
+    char text[S3_HOST_MAX + 1];
+    PS_ASSERT(size <= sizeof text);
+    if (ps_s3_xml_text(raw, text, size) && ps_s3_holds_only(text, strlen(text), alphabet))
+        strcpy(to, text);
+}
 
 static int take_failure(void *ctx, const struct s3_element *element)
 {
@@ -98,8 +108,12 @@ static int take_failure(void *ctx, const struct s3_element *element)
     struct ps_str text = element->text;
     if (!ps_s3_is(element->parent, "Error"))
         return 0;
-    if (ps_s3_is(element->name, "Code") && !ps_s3_xml_text(text, f->code, S3_CODE_MAX + 1))
-        f->code[0] = '\0';
+    if (ps_s3_is(element->name, "Code") && !ps_s3_xml_text(text, f->answer->code, S3_CODE_MAX + 1))
+        f->answer->code[0] = '\0';
+    if (ps_s3_is(element->name, "Region"))
+        take_word(text, S3_REGION_CHARS, f->answer->region, sizeof(f->answer->region));
+    if (ps_s3_is(element->name, "Endpoint"))
+        take_word(text, S3_HOST_CHARS, f->answer->endpoint, sizeof(f->answer->endpoint));
     if (text.len > S3_MESSAGE_MAX)
         text.len = S3_MESSAGE_MAX;
     if (ps_s3_is(element->name, "Message") && !ps_s3_xml_text(text, f->message, S3_MESSAGE_MAX + 1))
@@ -119,7 +133,7 @@ struct s3_verdict ps_s3_judge_status(struct s3_answer *answer, char message[S3_M
 {
     struct s3_verdict verdict = judge_number(answer->status);
     struct ps_str body = ps_buf_str(&answer->body);
-    struct failure failure = {answer->code, message};
+    struct failure failure = {answer, message};
     message[0] = answer->code[0] = '\0';
     if (!ps_s3_xml_begins(body, "Error"))
         return verdict;
@@ -132,6 +146,37 @@ struct s3_verdict ps_s3_judge_status(struct s3_answer *answer, char message[S3_M
             return words[i].verdict;
     return verdict;
 }
+
+/* --- a bucket that is elsewhere --- */
+
+/* The host that a bucket's own host belongs to: "bucket.s3.example" is "s3.example". */
+static const char *host_of(const struct s3 *s, const char *endpoint)
+{
+    size_t len = strlen(s->bucket);
+    bool own = strncmp(endpoint, s->bucket, len) == 0 && endpoint[len] == '.';
+    return own ? endpoint + len + 1 : endpoint;
+}
+
+bool ps_s3_advise(const struct s3 *s, const struct s3_answer *answer, char *to, size_t size)
+{
+    const char *host = host_of(s, answer->endpoint);
+    bool elsewhere = (answer->status >= 300 && answer->status <= 399) || answer->status == 400;
+    bool region = answer->region[0] != '\0' && strcmp(answer->region, s->region) != 0;
+    bool endpoint = host[0] != '\0' && strstr(s->origin, host) == NULL;
+    if (!elsewhere || (!region && !endpoint))
+        return false;
+    int n = 0;
+    if (region)
+        n = snprintf(to, size, "the bucket is in region %s: set s3_region = %s (it is %s)",
+                     answer->region, answer->region, s->region);
+    if (endpoint && (size_t)n < size)
+        snprintf(to + n, size - (size_t)n, "%sset s3_endpoint = %.*s://%s",
+                 region ? ", or " : "the bucket is elsewhere: ", (int)strcspn(s->origin, ":"),
+                 s->origin, host);
+    return true;
+}
+
+/* --- what may be shown --- */
 
 /* Cuts `text` where `secret`, or its beginning, stands: the text may have been cut within it. */
 static void cut_at(char *text, const char *secret)

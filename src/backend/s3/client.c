@@ -117,7 +117,6 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *ctx)
     struct transfer *t = ctx;
     size_t n = size * count;
     long status = 0;
-    curl_off_t length = -1;
     curl_easy_getinfo(t->s3->curl, CURLINFO_RESPONSE_CODE, &status);
     bool good = status >= 200 && status <= 299;
     if (!good) { /* enough to read the reason; the rest is let go */
@@ -129,10 +128,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *ctx)
         t->too_big = ps_buf_append(&t->answer->body, bytes, n) < 0;
         return t->too_big ? CURL_WRITEFUNC_ERROR : n;
     }
-    /* Without a length nobody could tell a whole object from half of one. */
-    curl_easy_getinfo(t->s3->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    t->fn_result = length < 0 ? PS_ECORRUPT : n > 0 ? t->request->fn(t->request->ctx, bytes, n) : 0;
-    t->began = t->began || length >= 0;
+    t->began = true;
+    t->fn_result = n > 0 ? t->request->fn(t->request->ctx, bytes, n) : 0;
     return t->fn_result < 0 ? CURL_WRITEFUNC_ERROR : n;
 }
 
@@ -141,21 +138,53 @@ static bool is_etag_char(char c)
     return c > ' ' && c < 0x7f && strchr("<>&\"'", c) == NULL;
 }
 
-/* Only the ETag is looked at; one that would not fit into our XML counts as absent. */
-static size_t take_header(char *line, size_t size, size_t count, void *ctx)
+/* The value of a header when the line is one of that name: without blanks and quotes. */
+static bool header_value(const char *line, size_t n, const char *name, struct ps_str *ret)
 {
-    static const char name[] = "etag:";
-    struct transfer *t = ctx;
-    size_t n = size * count, at = sizeof(name) - 1, len = 0;
+    size_t at = strlen(name);
     if (n < at || strncasecmp(line, name, at) != 0)
-        return n;
+        return false;
     while (at < n && (line[at] == ' ' || line[at] == '"'))
         at++;
-    while (at + len < n && len < S3_ETAG_MAX && is_etag_char(line[at + len]))
+    while (n > at && strchr(" \"\r\n", line[n - 1]) != NULL)
+        n--;
+    *ret = (struct ps_str){line + at, n - at};
+    return true;
+}
+
+/* The host of a redirect; what the answer's body says of it comes later and wins. */
+static void take_location(struct s3_answer *answer, struct ps_str url)
+{
+    const char *at = memmem(url.ptr, url.len, "://", 3);
+    size_t len = 0, left = at == NULL ? 0 : (size_t)(url.ptr + url.len - at) - 3;
+    while (len < left && at[3 + len] != '/' && at[3 + len] != '?')
         len++;
-    bool ends = at + len < n && strchr("\"\r\n", line[at + len]) != NULL;
-    memcpy(t->answer->etag, line + at, ends ? len : 0);
-    t->answer->etag[ends ? len : 0] = '\0';
+    if (len == 0 || len > S3_HOST_MAX || !ps_s3_holds_only(at + 3, len, S3_HOST_CHARS))
+        return;
+    memcpy(answer->endpoint, at + 3, len);
+    answer->endpoint[len] = '\0';
+}
+
+/* An ETag that would not fit into our XML counts as absent. */
+static size_t take_header(char *line, size_t size, size_t count, void *ctx)
+{
+    struct transfer *t = ctx;
+    struct ps_str value;
+    size_t n = size * count, len = 0;
+    if (header_value(line, n, "etag:", &value)) {
+        while (len < value.len && len < S3_ETAG_MAX && is_etag_char(value.ptr[len]))
+            len++;
+        len = len == value.len ? len : 0;
+        memcpy(t->answer->etag, value.ptr, len);
+        t->answer->etag[len] = '\0';
+    } else if (header_value(line, n, "location:", &value)) {
+        take_location(t->answer, value);
+    } else if (header_value(line, n, "x-amz-bucket-region:", &value) &&
+               value.len <= S3_REGION_MAX &&
+               ps_s3_holds_only(value.ptr, value.len, S3_REGION_CHARS)) {
+        memcpy(t->answer->region, value.ptr, value.len);
+        t->answer->region[value.len] = '\0';
+    }
     return n;
 }
 
@@ -275,10 +304,12 @@ static int fail_transfer(const struct transfer *t, CURLcode failed, int code, st
 static int fail_status(const struct transfer *t, int code, char *message, struct ps_err *e)
 {
     const struct s3_request *request = t->request;
-    char word[S3_CODE_MAX + 1];
+    char word[S3_CODE_MAX + 1], advice[2 * S3_HOST_MAX];
     strcpy(word, t->answer->code);
     ps_s3_clean(t->s3, word);
     ps_s3_clean(t->s3, message);
+    if (ps_s3_advise(t->s3, t->answer, advice, sizeof(advice)))
+        message = advice;
     return ps_fail(e, code, "s3: %s %s: HTTP %ld%s%s%s%s", request->method,
                    request->key != NULL ? request->key : "the bucket", t->answer->status,
                    word[0] != '\0' ? " " : "", word, message[0] != '\0' ? ": " : "", message);
@@ -290,15 +321,13 @@ static int try_once(struct transfer *t, const char *url, struct curl_slist *head
 {
     char message[S3_MESSAGE_MAX + 1];
     ps_buf_clear(&t->answer->body);
-    t->answer->etag[0] = t->answer->code[0] = '\0';
+    t->answer->etag[0] = t->answer->code[0] = t->answer->region[0] = t->answer->endpoint[0] = '\0';
     t->answer->status = 0;
     t->sent = 0;
     CURLcode failed = perform(t, url, headers);
     *again = false;
     if (t->fn_result < 0)
-        return t->began ? t->fn_result
-                        : ps_fail(e, PS_ECORRUPT, "s3: GET %s: the answer does not say its length",
-                                  t->request->key);
+        return t->fn_result;
     if (t->too_big)
         return ps_fail(e, PS_ECORRUPT, "s3: an answer of more than %d bytes", S3_REPLY_MAX);
     struct s3_verdict verdict = ps_s3_judge_transfer(failed);

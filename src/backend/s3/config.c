@@ -13,9 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define LOWER_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
-#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
 /* The setting, or the first variable that is set, or `otherwise`. */
 static const char *choose(const char *setting, const char *variable, const char *other_variable,
                           const char *otherwise)
@@ -31,7 +28,7 @@ static const char *choose(const char *setting, const char *variable, const char 
     return otherwise;
 }
 
-static bool holds_only(const char *text, size_t len, const char *alphabet)
+bool ps_s3_holds_only(const char *text, size_t len, const char *alphabet)
 {
     for (size_t i = 0; i < len; i++)
         if (text[i] == '\0' || strchr(alphabet, text[i]) == NULL)
@@ -39,18 +36,17 @@ static bool holds_only(const char *text, size_t len, const char *alphabet)
     return len > 0;
 }
 
-static int set_target(struct s3 *s, const char *target, char bucket[S3_BUCKET_MAX + 1],
-                      struct ps_err *e)
+static int set_target(struct s3 *s, const char *target, struct ps_err *e)
 {
     size_t len = strcspn(target, "/");
-    if (len < S3_BUCKET_MIN || len > S3_BUCKET_MAX || !holds_only(target, len, LOWER_DIGITS ".-") ||
-        strchr(".-", target[0]) != NULL || strchr(".-", target[len - 1]) != NULL)
+    if (len < S3_BUCKET_MIN || len > S3_BUCKET_MAX ||
+        !ps_s3_holds_only(target, len, S3_LOWER_DIGITS ".-") || strchr(".-", target[0]) != NULL ||
+        strchr(".-", target[len - 1]) != NULL)
         return ps_fail(e, PS_EINVAL,
                        "s3: a bucket's name has %d to %d of a-z 0-9 . - and begins and ends with a "
                        "letter or digit",
                        S3_BUCKET_MIN, S3_BUCKET_MAX);
-    memcpy(bucket, target, len);
-    bucket[len] = '\0';
+    memcpy(s->bucket, target, len); /* the rest is zero */
     const char *prefix = target + len + strspn(target + len, "/");
     size_t prefix_len = strlen(prefix);
     while (prefix_len > 0 && prefix[prefix_len - 1] == '/')
@@ -58,7 +54,7 @@ static int set_target(struct s3 *s, const char *target, char bucket[S3_BUCKET_MA
     if (prefix_len == 0)
         return 0;
     if (prefix_len <= S3_PREFIX_MAX) {
-        memcpy(s->prefix, prefix, prefix_len); /* the rest is zero */
+        memcpy(s->prefix, prefix, prefix_len);
         if (ps_object_key_is_valid(s->prefix)) {
             s->prefix[prefix_len] = '/';
             return 0;
@@ -68,8 +64,7 @@ static int set_target(struct s3 *s, const char *target, char bucket[S3_BUCKET_MA
 }
 
 /* "https://host[:port]", nothing after it but slashes. */
-static int set_origin(struct s3 *s, const char *endpoint, const char *bucket, bool virtual_host,
-                      struct ps_err *e)
+static int set_origin(struct s3 *s, const char *endpoint, bool virtual_host, struct ps_err *e)
 {
     size_t scheme = strncmp(endpoint, "https://", 8) == 0  ? 8
                     : strncmp(endpoint, "http://", 7) == 0 ? 7
@@ -78,30 +73,30 @@ static int set_origin(struct s3 *s, const char *endpoint, const char *bucket, bo
     size_t len = strcspn(host, "/");
     bool ends = strspn(host + len, "/") == strlen(host + len);
     if (scheme == 0 || !ends || scheme + len > S3_HOST_MAX ||
-        !holds_only(host, len, LOWER_DIGITS UPPER ".-_:[]"))
+        !ps_s3_holds_only(host, len, S3_HOST_CHARS))
         return ps_fail(e, PS_EINVAL, "s3: the endpoint is written https://host[:port]");
     if (virtual_host)
-        snprintf(s->origin, sizeof(s->origin), "%.*s%s.%.*s", (int)scheme, endpoint, bucket,
+        snprintf(s->origin, sizeof(s->origin), "%.*s%s.%.*s", (int)scheme, endpoint, s->bucket,
                  (int)len, host);
     else
-        snprintf(s->origin, sizeof(s->origin), "%.*s/%s", (int)(scheme + len), endpoint, bucket);
+        snprintf(s->origin, sizeof(s->origin), "%.*s/%s", (int)(scheme + len), endpoint, s->bucket);
     return 0;
 }
 
 static int set_place(struct s3 *s, const struct ps_objects_config *config, struct ps_err *e)
 {
-    char bucket[S3_BUCKET_MAX + 1], aws[S3_HOST_MAX];
-    int r = set_target(s, config->target, bucket, e);
+    char aws[S3_HOST_MAX];
+    int r = set_target(s, config->target, e);
     if (r < 0)
         return r;
     const char *region = choose(config->region, "AWS_REGION", "AWS_DEFAULT_REGION", "us-east-1");
     if (strlen(region) > S3_REGION_MAX ||
-        !holds_only(region, strlen(region), LOWER_DIGITS UPPER "-_"))
+        !ps_s3_holds_only(region, strlen(region), S3_REGION_CHARS))
         return ps_fail(e, PS_EINVAL, "s3: a region is a word like eu-central-1");
+    snprintf(s->region, sizeof(s->region), "%s", region);
     snprintf(s->sigv4, sizeof(s->sigv4), "aws:amz:%s:s3", region);
     snprintf(aws, sizeof(aws), "https://s3.%s.amazonaws.com", region);
-    return set_origin(s, choose(config->endpoint, NULL, NULL, aws), bucket, config->virtual_host,
-                      e);
+    return set_origin(s, choose(config->endpoint, NULL, NULL, aws), config->virtual_host, e);
 }
 
 static int set_credentials(struct s3 *s, const struct ps_objects_config *config, struct ps_err *e)

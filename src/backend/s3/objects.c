@@ -62,13 +62,12 @@ static int s3_put(struct ps_objects *o, const char *key, const void *bytes, size
     return r;
 }
 
-static int check_answer(const struct s3_answer *answer, const struct s3_request *request,
+static int check_status(const struct s3_answer *answer, const struct s3_request *request,
                         struct ps_err *e)
 {
-    if (answer->status == 200 && answer->length >= 0)
-        return 0;
-    return ps_fail(e, PS_ECORRUPT, "s3: %s %s: HTTP %ld without a length", request->method,
-                   request->key, answer->status);
+    return answer->status == 200 ? 0
+                                 : ps_fail(e, PS_ECORRUPT, "s3: %s %s: HTTP %ld", request->method,
+                                           request->key, answer->status);
 }
 
 static int s3_get(struct ps_objects *o, const char *key, ps_object_bytes_fn *fn, void *ctx,
@@ -79,7 +78,7 @@ static int s3_get(struct ps_objects *o, const char *key, ps_object_bytes_fn *fn,
     ps_s3_answer_init(&answer);
     int r = ps_s3_send((struct s3 *)o, &request, &answer, e);
     if (r == 0)
-        r = check_answer(&answer, &request, e);
+        r = check_status(&answer, &request, e);
     ps_s3_answer_done(&answer);
     return r;
 }
@@ -92,7 +91,9 @@ static int s3_head(struct ps_objects *o, const char *key, struct ps_object_info 
     ps_s3_answer_init(&answer);
     int r = ps_s3_send((struct s3 *)o, &request, &answer, e);
     if (r == 0)
-        r = check_answer(&answer, &request, e);
+        r = check_status(&answer, &request, e);
+    if (r == 0 && answer.length < 0)
+        r = ps_fail(e, PS_ECORRUPT, "s3: HEAD %s: the answer does not say its length", key);
     if (r == 0)
         *ret = (struct ps_object_info){.size_bytes = (uint64_t)answer.length};
     ps_s3_answer_done(&answer);

@@ -24,6 +24,11 @@
 
 #include <curl/curl.h>
 
+#define S3_LOWER_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
+#define S3_UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define S3_HOST_CHARS S3_LOWER_DIGITS S3_UPPER ".-_:[]"
+#define S3_REGION_CHARS S3_LOWER_DIGITS S3_UPPER "-_"
+
 enum {
     S3_KEY_MAX = 1024, /* of the service, prefix included */
     S3_PREFIX_MAX = S3_KEY_MAX - PS_OBJECT_KEY_MAX - 1,
@@ -48,6 +53,8 @@ struct s3 {
     char curl_error[CURL_ERROR_SIZE];
     char origin[S3_HOST_MAX + S3_BUCKET_MAX + 2]; /* "https://host:443" + "/bucket" if path-style */
     char prefix[S3_PREFIX_MAX + 2];               /* "" or ending in '/' */
+    char bucket[S3_BUCKET_MAX + 1];
+    char region[S3_REGION_MAX + 1];
     char sigv4[S3_REGION_MAX + 16];
     char *access_key_id, *secret_access_key, *session_token; /* the token may be NULL */
     int64_t timeout_ms;
@@ -68,8 +75,10 @@ struct s3_answer {
     struct ps_buf body;
     char etag[S3_ETAG_MAX + 1]; /* without quotes; "" when there was none, or it was odd */
     char code[S3_CODE_MAX + 1]; /* S3's word for the failure, or "" */
-    int64_t length;             /* Content-Length, -1 when not said */
-    long status;                /* 0: none came */
+    /* Where the bucket is, when the service says that it is elsewhere; or "". */
+    char region[S3_REGION_MAX + 1], endpoint[S3_HOST_MAX + 1];
+    int64_t length; /* Content-Length, -1 when not said */
+    long status;    /* 0: none came */
     unsigned tries;
 };
 
@@ -85,6 +94,10 @@ struct s3_verdict {
 struct s3_verdict ps_s3_judge_transfer(CURLcode failed);
 /* Also reads the body's <Error>, which a 200 may carry. Fills answer->code and `message`. */
 struct s3_verdict ps_s3_judge_status(struct s3_answer *answer, char message[S3_MESSAGE_MAX + 1]);
+/* What to set when the bucket is elsewhere, in place of the service's message; true when it was. */
+bool ps_s3_advise(const struct s3 *s, const struct s3_answer *answer, char *to, size_t size);
+/* True when there is text and every character of it is one of the alphabet. */
+bool ps_s3_holds_only(const char *text, size_t len, const char *alphabet);
 /* Makes a text from elsewhere fit to be shown: one line, printable, without our secrets. */
 void ps_s3_clean(const struct s3 *s, char *text);
 
