@@ -67,7 +67,7 @@ int main(void)
     static int64_t whole[ROUNDS], insert[ROUNDS];
     struct ps_err e = {0};
     struct ps_clock *clock = ps_clock_system();
-    struct ps_queue_limits limits = {1 << 30, 64 << 20, 1 << 20};
+    struct ps_queue_limits limits = {1 << 30, 64 << 20, 1 << 20, 0};
     struct ps_aggregator_config config = {.clock = clock,
                                           .batch_events = BATCH,
                                           .max_retries = 3,

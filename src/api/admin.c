@@ -1,4 +1,4 @@
-/* admin.c - what an administrator asks and orders: for now the dead letters.
+/* admin.c - what an administrator asks: the dead letters.
  *
  * These run on the server's thread and may take a while; ingest waits that long. The list is cut at
  * PS_API_DEAD_LETTERS_MAX, `total` says how many there are.
@@ -79,29 +79,6 @@ void ps_handle_dead_letters(struct ps_request *rq)
     ps_json_close(&w, ']');
     ps_json_key(&w, "total");
     ps_json_uint(&w, info.dead_letters);
-    ps_json_close(&w, '}');
-    ps_respond_json(rq, MHD_HTTP_OK);
-}
-
-void ps_handle_replay(struct ps_request *rq)
-{
-    struct ps_api *api = rq->api;
-    struct ps_err e = {0};
-    size_t count = 0;
-    if (api->config.replay_dead_letters == NULL) {
-        ps_respond_error(rq, MHD_HTTP_NOT_IMPLEMENTED, "not_here",
-                         "this process cannot replay: use pathstats dead-letters replay");
-        return;
-    }
-    int r = api->config.replay_dead_letters(api->config.replay_ctx, &count, &e);
-    if (r < 0) {
-        ps_respond_failure(rq, r, e.text);
-        return;
-    }
-    struct ps_json w = ps_respond_writer(api);
-    ps_json_open(&w, '{');
-    ps_json_key(&w, "replayed");
-    ps_json_uint(&w, count);
     ps_json_close(&w, '}');
     ps_respond_json(rq, MHD_HTTP_OK);
 }

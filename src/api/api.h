@@ -22,6 +22,7 @@
 
 #include "flow/aggregator.h"
 #include "flow/commit.h"
+#include "flow/letters.h"
 #include "flow/trouble.h"
 #include "port/clock.h"
 #include "port/kv.h"
@@ -30,9 +31,6 @@
 #include "wrap/secret.h"
 
 struct ps_api;
-
-/* Puts every dead letter back into the queue; *ret_count is how many, also after a failure. */
-typedef int ps_api_replay_fn(void *ctx, size_t *ret_count, struct ps_err *e);
 
 /* Orders go to the thread that runs the jobs; the request waits for `done`, which is called exactly
  * once, from that thread, unless the order returned a failure (then never). code 0: `text` is a
@@ -43,10 +41,13 @@ struct ps_api_orders {
     void *ctx;
     int (*archive)(void *ctx, int32_t day, ps_api_done_fn *done, void *done_ctx, struct ps_err *e);
     int (*snapshot)(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e);
+    int (*replay)(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e);
+    int (*purge)(void *ctx, const struct ps_letter_filter *filter, ps_api_done_fn *done,
+                 void *done_ctx, struct ps_err *e);
 };
 
 /* Everything pointed at must outlive the server, but for host and secret, which are copied. The
- * queue must allow info, dead and the replay hook from the server's thread. */
+ * queue must allow info and dead from the server's thread. */
 struct ps_api_config {
     const char *host;      /* "localhost", 127.0.0.0/8 or ::1, with or without brackets */
     uint16_t port;         /* 0: any free one, see ps_api_port */
@@ -54,22 +55,21 @@ struct ps_api_config {
     bool record_self;      /* requests to recorded routes become events */
     const uint8_t *secret; /* PS_SECRET_BYTES, for the hash of client addresses */
     struct ps_queue *queue;
-    struct ps_commit *commit;     /* closed after the server */
-    struct ps_receipts *receipts; /* NULL: ?wait=stored is ignored */
+    struct ps_commit *commit;       /* closed after the server */
+    struct ps_admission *admission; /* may be NULL */
+    struct ps_receipts *receipts;   /* NULL: ?wait=stored is ignored */
     struct ps_kv *kv;
     struct ps_clock *clock;
     struct ps_troubles *troubles;                    /* may be NULL */
     const struct ps_aggregator_counters *aggregator; /* NULL: not in this process */
     const char *version;
-    const char *data_dir;                  /* named in the answer when the queue is full */
-    ps_api_replay_fn *replay_dead_letters; /* NULL: the route answers 501 */
-    const struct ps_api_orders *orders;    /* NULL: these routes answer 501 */
+    const char *data_dir;               /* named in the answer when the queue is full */
+    const struct ps_api_orders *orders; /* NULL: these routes answer 501 */
     /* For the questions of an administrator; used by the server's thread alone. NULL: 501. */
     struct ps_store *store;
     struct ps_ledger *ledger;
     int (*capacity)(void *ctx, struct ps_buf *ret_json, struct ps_err *e); /* NULL: 501 */
     void *capacity_ctx;
-    void *replay_ctx;
 };
 
 /* Whether the server would listen on it: an address, and this machine's own. */

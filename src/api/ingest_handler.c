@@ -199,6 +199,10 @@ static void submit(struct ps_request *rq)
 static void respond_committed(struct ps_request *rq)
 {
     const struct ps_ingested *in = &rq->ingested;
+    if (rq->commit_code == PS_EIO) {
+        ps_respond_not_durable(rq, rq->text);
+        return;
+    }
     if (rq->commit_code < 0) {
         ps_respond_failure(rq, rq->commit_code, rq->text);
         return;
@@ -248,6 +252,11 @@ static void ingest(struct ps_request *rq, struct ps_str body)
     ps_ingested_reset(&rq->ingested);
     ps_outbox_clear(&api->outbox);
     int r = ps_ingest_body(api->ingest, body.ptr, body.len, &api->outbox, &rq->ingested);
+    if (r == PS_EFULL && rq->ingested.letters_full) {
+        ps_respond_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "dead_letters_full", "%s",
+                         PS_ADMISSION_TEXT);
+        return;
+    }
     if (r == PS_EFULL) {
         ps_respond_error(rq, MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
                          "the events need more than %d bytes in the queue: send them in parts",

@@ -250,6 +250,13 @@ void ps_respond_failure(struct ps_request *rq, int code, const char *text)
                      "the server failed; its log says why");
 }
 
+void ps_respond_not_durable(struct ps_request *rq, const char *text)
+{
+    log_failure(rq, text);
+    ps_respond_error(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "not_durable",
+                     "the disk failed; the events are not acknowledged: send the same again later");
+}
+
 void ps_respond_code(struct ps_request *rq, int code, const char *text)
 {
     switch (code) {

@@ -27,6 +27,8 @@ void ps_respond_error(struct ps_request *rq, unsigned status, const char *code, 
 void ps_respond_put_error(struct ps_json *w, const char *code, const char *message);
 /* 503 for PS_EFULL and PS_EBUSY; else 500, with `text` in the log only. */
 void ps_respond_failure(struct ps_request *rq, int code, const char *text);
+/* The committer failed, and its queue tries again with the next events (port/queue.h): 503. */
+void ps_respond_not_durable(struct ps_request *rq, const char *text);
 /* Of an order or a question, where `text` says what is wrong with it: PS_EINVAL 400, PS_ENOENT 404,
  * PS_EEXIST 409, PS_EBUSY, PS_EFULL and PS_ESTOP 503; else 500, with `text` in the log only. */
 void ps_respond_code(struct ps_request *rq, int code, const char *text);

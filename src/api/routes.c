@@ -28,6 +28,9 @@ const struct ps_route ps_routes[] = {
      .summary = "Events that could not be stored, oldest first, and why."},
     {"POST", "/admin/dead-letters/replay", ps_handle_replay,
      .summary = "Put every dead letter back into the queue."},
+    {"POST", "/admin/dead-letters/purge", ps_handle_purge, .takes_body = true,
+     .summary = "Throw dead letters away for good: {\"reason\":\"closed_day\","
+                "\"before\":\"2025-10-12\"}, or {\"all\":true}."},
     {"GET", "/metrics", ps_handle_metrics, .summary = "Counters in Prometheus' text format."},
 };
 const size_t ps_routes_count = PS_COUNT_OF(ps_routes);

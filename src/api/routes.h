@@ -36,7 +36,7 @@ enum { PS_ALLOW_MAX = 64 };
 void ps_routes_allow(const char *path, char to[PS_ALLOW_MAX]);
 
 ps_handler ps_handle_events, ps_handle_health, ps_handle_metrics;
-ps_handler ps_handle_dead_letters, ps_handle_replay;
+ps_handler ps_handle_dead_letters, ps_handle_replay, ps_handle_purge;
 ps_handler ps_handle_paths, ps_handle_snapshot;
 ps_handler ps_handle_snapshot_refresh, ps_handle_archive_trigger;
 ps_handler ps_handle_archives, ps_handle_jobs, ps_handle_capacity;

@@ -214,6 +214,8 @@ int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct 
         return ps_fail(e, PS_ENOMEM, "http: no memory");
     int r = ps_ingest_open(&api->ingest, config->secret, config->clock, e);
     if (r == 0)
+        ps_ingest_admit(api->ingest, config->admission);
+    if (r == 0)
         r = ps_queue_info(config->queue, &info, e);
     api->queue_bytes_max = info.bytes_max;
     if (r == 0)

@@ -90,12 +90,21 @@ static const struct ps_example verify_examples[] = {
 static const struct ps_form dead_forms[] = {
     {"list", "each with its reason"},
     {"replay", "delivers them again; what can be counted now is counted, once"},
+    {"purge", "throws them away for good, all or those that --reason and --before say"},
     END_OF_FORMS,
+};
+static const struct ps_command_option dead_options[] = {
+    {"--reason", "R", "", "only letters with this reason: closed_day"},
+    {"--before", "YYYY-MM-DD", "", "only letters that are older than that day, UTC"},
+    {"--yes", "", "", "purges without asking"},
+    END_OF_OPTIONS,
 };
 static const struct ps_example dead_examples[] = {
     {"pathstats dead-letters list", "what was refused, and why"},
     {"pathstats archive restore 2025-10-12 && pathstats dead-letters replay",
      "counts what came too late for a day"},
+    {"pathstats dead-letters purge --reason closed_day --before 2025-10-12",
+     "makes room; it asks first"},
     {NULL, NULL},
 };
 
@@ -232,6 +241,7 @@ const struct ps_command ps_commands[] = {
      .summary = "events that were refused, and another try",
      .about = "",
      .forms = dead_forms,
+     .options = dead_options,
      .settings = READING,
      .examples = dead_examples,
      .may_be_locked_out = true,

@@ -57,6 +57,8 @@ const struct ps_option ps_options[] = {
     OPTION(queue_max, "storage", "4GB", SIZE(MB, 1024 * GB),
            "refuse events (503) when the queue is this large"),
     OPTION(dead_letters_max, "storage", "256MB", SIZE(MB, 64 * GB), "room for refused events"),
+    OPTION(new_database, "storage", "false", YES_NO,
+           "begin with an empty database beside a queue that another one has read"),
     OPTION(cache_size, "storage", "96MB", SIZE(MB, 1024 * GB), "statistics kept in memory at most"),
     OPTION(retention_days, "storage", "3", NUMBER(1, 3650), "days of raw events kept hot"),
     OPTION(listen, "server", "127.0.0.1:8787", LISTEN, "address and port"),

@@ -86,6 +86,18 @@ const char *ps_reject_name(enum ps_reject why)
     return reasons[why].name;
 }
 
+enum ps_reject ps_reject_find(const char *name, size_t len)
+{
+    for (int why = PS_REJECT_NONE + 1; why < PS_REJECT_COUNT; why++) {
+        size_t i = 0;
+        while (i < len && reasons[why].name[i] != '\0' && reasons[why].name[i] == name[i])
+            i++;
+        if (i == len && reasons[why].name[i] == '\0')
+            return (enum ps_reject)why;
+    }
+    return PS_REJECT_NONE;
+}
+
 const char *ps_reject_text(enum ps_reject why)
 {
     PS_ASSERT((unsigned)why < PS_REJECT_COUNT);

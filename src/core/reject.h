@@ -9,6 +9,7 @@
 #define PS_CORE_REJECT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum ps_reject {
     PS_REJECT_NONE,
@@ -53,6 +54,8 @@ enum ps_reject {
 
 /* "timestamp_future": stable, for machines. Static. */
 const char *ps_reject_name(enum ps_reject why);
+/* PS_REJECT_NONE: there is none of that name. */
+enum ps_reject ps_reject_find(const char *name, size_t len);
 /* One sentence for a person: what is wrong and what to do. Static. */
 const char *ps_reject_text(enum ps_reject why);
 /* It costs the field alone, and is a warning (core/warnings.h): the event counts without it. */

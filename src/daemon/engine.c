@@ -2,15 +2,16 @@
 #include "daemon/engine.h"
 
 #include "backend/registry.h"
+#include "base/log.h"
 #include "daemon/watch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     SEGMENT_BYTES = 64 * 1024 * 1024,
     IDLE_POLL_MS = 20,
-    REPLAY_LETTERS = 1000, /* go back together */
 };
 
 /* --- the consumer's thread --- */
@@ -29,6 +30,8 @@ static int open_aggregator(struct ps_engine *g, struct ps_store **ret_store,
         .kv = g->kv,
         .clock = g->clock,
         .troubles = &g->troubles,
+        .admission = &g->admission,
+        .new_database = c->new_database,
         .receipts = g->receipts,
         .batch_events = (size_t)c->batch_events,
         .max_retries = (unsigned)c->max_retries,
@@ -105,12 +108,26 @@ static void wake_aggregator(void *ctx)
     ps_aggregator_wake(g->aggregator);
 }
 
-static int note_end(struct ps_engine *g, struct ps_err *e)
+/* What the opening of the queue found and mended. */
+static int tell_found(struct ps_engine *g, struct ps_err *e)
 {
     struct ps_queue_info info;
+    char text[PS_ERR_TEXT_MAX];
     int r = ps_queue_info(g->queue, &info, e);
     if (r == 0)
         g->first_position = info.end_position;
+    if (r == 0 && info.cut_bytes > 0)
+        ps_log(PS_LOG_WARN,
+               "queue: cut off %llu bytes at its end, a write that was not finished: those events "
+               "were never acknowledged",
+               (unsigned long long)info.cut_bytes);
+    if (r == 0 && info.letters_damaged > 0) {
+        snprintf(text, sizeof text,
+                 "the file was damaged in %llu places, each of which cost a letter at least; the "
+                 "others are kept, and the damaged file is dead-letters.damaged in %.200s",
+                 (unsigned long long)info.letters_damaged, g->dir.queue);
+        ps_trouble_begin(&g->troubles, PS_TROUBLE_LETTERS_DAMAGED, PS_ECORRUPT, text);
+    }
     return r;
 }
 
@@ -121,6 +138,7 @@ static int open_parts(struct ps_engine *g, struct ps_err *e)
         .bytes_max = (uint64_t)c->queue_max,
         .segment_bytes = SEGMENT_BYTES,
         .dead_letter_bytes_max = (uint64_t)c->dead_letters_max,
+        .dead_letter_reserve = (uint64_t)c->queue_max + PS_COMMIT_BYTES_MAX,
     };
     int r = check_backends(c, e);
     g->receipts = ps_receipts_open();
@@ -134,7 +152,7 @@ static int open_parts(struct ps_engine *g, struct ps_err *e)
         r = ps_queue_open(ps_queue_backend(c->queue), &g->queue, g->dir.queue, PS_QUEUE_WRITE,
                           &limits, e);
     if (r == 0)
-        r = note_end(g, e);
+        r = tell_found(g, e);
     if (r == 0)
         r = ps_kv_open(ps_kv_backend(c->kv), &g->kv, g->dir.kv, false, e);
     if (r == 0)
@@ -152,6 +170,7 @@ int ps_engine_open(struct ps_engine **ret, const struct ps_config *config, struc
     g->config = config;
     g->clock = ps_clock_system();
     ps_troubles_init(&g->troubles, g->clock, ps_watch_log, NULL);
+    ps_admission_init(&g->admission);
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
     g->dir.lock_fd = -1;
@@ -208,6 +227,7 @@ int ps_engine_close(struct ps_engine *g, struct ps_err *e)
         ps_datadir_undo(&g->dir);
     ps_datadir_unlock(&g->dir);
     ps_troubles_done(&g->troubles);
+    ps_admission_done(&g->admission);
     explicit_bzero(g->secret, sizeof g->secret);
     pthread_mutex_destroy(&g->lock);
     pthread_cond_destroy(&g->changed);
@@ -235,57 +255,11 @@ int ps_engine_wait_idle(struct ps_engine *g, int (*shown)(void *ctx), void *ctx,
 
 /* --- dead letters --- */
 
-struct replay {
-    struct ps_outbox outbox;
-    uint64_t positions[REPLAY_LETTERS];
-    size_t count;
-};
-
-static int collect_letter(void *ctx, const struct ps_dead_letter *letter)
+int ps_engine_replay(struct ps_engine *g, struct ps_replayed *ret, struct ps_err *e)
 {
-    struct replay *replay = ctx;
-    if (replay->count == REPLAY_LETTERS)
-        return PS_ESTOP;
-    int r = ps_outbox_record(&replay->outbox, letter->bytes, letter->len);
-    if (r == 0)
-        replay->positions[replay->count++] = letter->position;
-    return r;
-}
-
-/* Durable in the queue first, then no longer a dead letter: a crash in between delivers twice, and
- * twice counts once. Only letters that are there now, so that one which comes back is not taken
- * again: each run goes up to the last position that was buried when it began. */
-static int replay_some(struct ps_engine *g, struct replay *replay, struct ps_err *e)
-{
-    replay->count = 0;
-    ps_outbox_clear(&replay->outbox);
-    int r = ps_queue_dead(g->queue, collect_letter, replay, e);
-    if (r < 0 && r != PS_ESTOP)
-        return r;
-    if (replay->count == 0)
-        return 0;
-    r = ps_commit_wait(g->commit, &replay->outbox, e);
-    if (r == 0)
-        r = ps_queue_unbury(g->queue, replay->positions, replay->count, e);
-    return r < 0 ? r : 0;
-}
-
-int ps_engine_replay(struct ps_engine *g, size_t *ret_count, struct ps_err *e)
-{
-    struct ps_queue_info info;
-    struct replay *replay = calloc(1, sizeof *replay);
-    if (replay == NULL)
-        return ps_fail(e, PS_ENOMEM, "no memory");
-    ps_outbox_init(&replay->outbox, PS_COMMIT_BYTES_MAX);
-    int r = ps_queue_info(g->queue, &info, e);
-    uint64_t left = r == 0 ? info.dead_letters : 0;
-    *ret_count = 0;
-    while (r == 0 && left > 0) {
-        r = replay_some(g, replay, e);
-        *ret_count += r == 0 ? replay->count : 0;
-        left = r < 0 || replay->count == 0 || replay->count >= left ? 0 : left - replay->count;
-    }
-    ps_outbox_done(&replay->outbox);
-    free(replay);
-    return r;
+    const struct ps_replaying with = {.queue = g->queue,
+                                      .commit = g->commit,
+                                      .aggregator = ps_aggregator_counters(g->aggregator),
+                                      .clock = g->clock};
+    return ps_letters_replay(&with, ret, e);
 }

@@ -12,6 +12,7 @@
 #include "daemon/datadir.h"
 #include "flow/aggregator.h"
 #include "flow/commit.h"
+#include "flow/letters.h"
 #include "flow/trouble.h"
 #include "wrap/secret.h"
 
@@ -23,6 +24,7 @@ struct ps_engine {
     uint8_t secret[PS_SECRET_BYTES];
     struct ps_clock *clock;
     struct ps_troubles troubles; /* what is wrong right now, logged by this room */
+    struct ps_admission admission;
     struct ps_queue *queue;
     struct ps_kv *kv;
     struct ps_commit *commit;
@@ -54,7 +56,6 @@ int ps_engine_wait_idle(struct ps_engine *g, int (*shown)(void *ctx), void *ctx,
  * A data directory that this engine made and nothing went into is removed, unless keep_empty. */
 int ps_engine_close(struct ps_engine *g, struct ps_err *e);
 
-/* A dead letter after the other goes back into the queue, durably, then leaves. */
-int ps_engine_replay(struct ps_engine *g, size_t *ret_count, struct ps_err *e);
+int ps_engine_replay(struct ps_engine *g, struct ps_replayed *ret, struct ps_err *e);
 
 #endif

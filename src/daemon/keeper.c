@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "base/wait.h"
 #include "cron/jobs.h"
+#include "daemon/letters.h"
 #include "daemon/life.h"
 #include "flow/capacity.h"
 #include "flow/snapshot.h"
@@ -24,11 +25,13 @@ enum {
 
 #define NO_DAY INT32_MIN
 
-enum { JOB_ARCHIVE, JOB_SNAPSHOT, JOB_CAPACITY, JOB_COUNT };
+/* Orders that are no jobs come after them. */
+enum { JOB_ARCHIVE, JOB_SNAPSHOT, JOB_CAPACITY, JOB_COUNT, ORDER_REPLAY = JOB_COUNT, ORDER_PURGE };
 
 struct order {
     int job;
     int32_t day;
+    struct ps_letter_filter filter;
     ps_keeper_done_fn *done;
     void *ctx;
 };
@@ -48,6 +51,7 @@ struct ps_keeper {
 
     /* The thread's own. */
     struct ps_life life;
+    struct ps_letter_care letters;
     struct ps_jobs *jobs;
     struct ps_snapshot_pacer pacer;
     int32_t ordered_day; /* NO_DAY: the archive job takes every old day */
@@ -102,6 +106,7 @@ static int run_archive(void *ctx, int64_t scheduled_ms, struct ps_buf *detail, s
     (void)scheduled_ms;
     int r = one_day ? ps_archive_day(&k->life.archiver, k->ordered_day, &archived, e)
                     : ps_archive_run(&k->life.archiver, &archived, e);
+    ps_letter_care_again(&k->letters);
     if (r == 0 || archived.events > 0)
         write_archived(&archived, one_day, detail);
     return r;
@@ -166,6 +171,7 @@ static int run_capacity(void *ctx, int64_t scheduled_ms, struct ps_buf *detail, 
     if (m.level < PS_CAPACITY_WARN_3 || ps_archive_oldest(&k->life.archiver, &day, NULL) < 0)
         return 0;
     struct ps_archived archived;
+    ps_letter_care_again(&k->letters);
     return ps_archive_day(&k->life.archiver, day, &archived, e);
 }
 
@@ -270,8 +276,31 @@ static bool take_order(struct ps_keeper *k, struct order *ret)
     return any;
 }
 
+static void tend_letters(struct ps_keeper *k, const struct order *order)
+{
+    struct ps_err e = {0};
+    ps_buf_clear(&k->answer);
+    int r = order->job == ORDER_REPLAY
+                ? ps_letter_care_replay(&k->letters, &k->answer, &e)
+                : ps_letter_care_purge(&k->letters, &order->filter, &k->answer, &e);
+    ps_buf_append(&k->answer, "", 1);
+    order->done(order->ctx, r, r < 0 ? e.text : k->answer.ptr);
+}
+
+static void look_letters_up(struct ps_keeper *k)
+{
+    struct ps_err e = {0};
+    int r = ps_letter_care_look(&k->letters, &e);
+    if (r < 0 && r != PS_ESTOP)
+        ps_log(PS_LOG_ERROR, "dead letters: %s", e.text);
+}
+
 static void carry_out(struct ps_keeper *k, const struct order *order)
 {
+    if (order->job >= JOB_COUNT) {
+        tend_letters(k, order);
+        return;
+    }
     static const char *const names[] = {PS_JOB_ARCHIVE, PS_JOB_SNAPSHOT, PS_JOB_CAPACITY};
     struct ps_jobs_run run = {0};
     struct ps_err e = {0};
@@ -311,12 +340,25 @@ static int give_order(struct ps_keeper *k, struct order order, struct ps_err *e)
 int ps_keeper_archive(struct ps_keeper *k, int32_t day, ps_keeper_done_fn *done, void *ctx,
                       struct ps_err *e)
 {
-    return give_order(k, (struct order){JOB_ARCHIVE, day, done, ctx}, e);
+    return give_order(k, (struct order){.job = JOB_ARCHIVE, .day = day, .done = done, .ctx = ctx},
+                      e);
 }
 
 int ps_keeper_snapshot(struct ps_keeper *k, ps_keeper_done_fn *done, void *ctx, struct ps_err *e)
 {
-    return give_order(k, (struct order){JOB_SNAPSHOT, NO_DAY, done, ctx}, e);
+    return give_order(k, (struct order){.job = JOB_SNAPSHOT, .done = done, .ctx = ctx}, e);
+}
+
+int ps_keeper_replay(struct ps_keeper *k, ps_keeper_done_fn *done, void *ctx, struct ps_err *e)
+{
+    return give_order(k, (struct order){.job = ORDER_REPLAY, .done = done, .ctx = ctx}, e);
+}
+
+int ps_keeper_purge(struct ps_keeper *k, const struct ps_letter_filter *filter,
+                    ps_keeper_done_fn *done, void *ctx, struct ps_err *e)
+{
+    struct order order = {.job = ORDER_PURGE, .filter = *filter, .done = done, .ctx = ctx};
+    return give_order(k, order, e);
 }
 
 /* --- the thread --- */
@@ -353,6 +395,7 @@ static void keep(struct ps_keeper *k)
         int64_t next_ms = ps_jobs_step(k->jobs, ps_clock_now_ms(k->config.clock));
         refresh_if_due(k);
         ps_archive_mend(&k->life.archiver, NULL); /* until it can be written down */
+        look_letters_up(k);
         while (!k->closing && take_order(k, &order))
             carry_out(k, &order);
         wait_for_work(k, next_ms);
@@ -369,6 +412,16 @@ static int open_here(struct ps_keeper *k, struct ps_err *e)
         return r;
     k->life.archiver.progress = stop_when_closing;
     k->life.archiver.ctx = k;
+    k->letters = (struct ps_letter_care){
+        .with = {.queue = c->queue,
+                 .commit = c->commit,
+                 .aggregator = c->aggregator,
+                 .clock = c->clock,
+                 .stopping = &k->closing},
+        .archiver = &k->life.archiver,
+        .troubles = c->troubles,
+        .counting = c->counting,
+    };
     return open_jobs(k, e);
 }
 

@@ -16,6 +16,7 @@
 #include "config/options.h"
 #include "daemon/datadir.h"
 #include "flow/aggregator.h"
+#include "flow/letters.h"
 
 enum { PS_KEEPER_ORDERS_MAX = 64 };
 
@@ -27,6 +28,8 @@ struct ps_keeper_config {
     const struct ps_config *config;
     const struct ps_datadir *dir;
     struct ps_queue *queue;
+    struct ps_commit *commit;       /* for replays */
+    struct ps_aggregator *counting; /* is told of duplicates among dead letters; may be NULL */
     struct ps_kv *kv;
     struct ps_clock *clock;
     struct ps_troubles *troubles;
@@ -48,6 +51,9 @@ void ps_keeper_close(struct ps_keeper *k);
 int ps_keeper_archive(struct ps_keeper *k, int32_t day, ps_keeper_done_fn *done, void *ctx,
                       struct ps_err *e);
 int ps_keeper_snapshot(struct ps_keeper *k, ps_keeper_done_fn *done, void *ctx, struct ps_err *e);
+int ps_keeper_replay(struct ps_keeper *k, ps_keeper_done_fn *done, void *ctx, struct ps_err *e);
+int ps_keeper_purge(struct ps_keeper *k, const struct ps_letter_filter *filter,
+                    ps_keeper_done_fn *done, void *ctx, struct ps_err *e);
 
 /* The warning level measured last: 0, 70, 85 or 95. Any thread. */
 const _Atomic unsigned *ps_keeper_level(const struct ps_keeper *k);

@@ -23,11 +23,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int replay_letters(void *ctx, size_t *ret_count, struct ps_err *e)
-{
-    return ps_engine_replay(ctx, ret_count, e);
-}
-
 /* All of a running server. `life` is the HTTP thread's, for the questions of an administrator. */
 struct server {
     struct ps_engine *engine;
@@ -47,6 +42,19 @@ static int order_snapshot(void *ctx, ps_api_done_fn *done, void *done_ctx, struc
 {
     struct server *s = ctx;
     return ps_keeper_snapshot(s->keeper, done, done_ctx, e);
+}
+
+static int order_replay(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e)
+{
+    struct server *s = ctx;
+    return ps_keeper_replay(s->keeper, done, done_ctx, e);
+}
+
+static int order_purge(void *ctx, const struct ps_letter_filter *filter, ps_api_done_fn *done,
+                       void *done_ctx, struct ps_err *e)
+{
+    struct server *s = ctx;
+    return ps_keeper_purge(s->keeper, filter, done, done_ctx, e);
 }
 
 static int tell_capacity(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
@@ -101,6 +109,7 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         .secret = g->secret,
         .queue = g->queue,
         .commit = g->commit,
+        .admission = &g->admission,
         .receipts = g->receipts,
         .kv = g->kv,
         .clock = g->clock,
@@ -108,8 +117,6 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         .aggregator = ps_aggregator_counters(g->aggregator),
         .version = PS_VERSION,
         .data_dir = g->dir.path,
-        .replay_dead_letters = replay_letters,
-        .replay_ctx = g,
         .orders = orders,
         .store = s->life.store,
         .ledger = s->life.ledger,
@@ -141,6 +148,8 @@ static int open_server(struct server *s, const struct ps_config *config,
         .config = config,
         .dir = &s->engine->dir,
         .queue = s->engine->queue,
+        .commit = s->engine->commit,
+        .counting = s->engine->aggregator,
         .kv = s->engine->kv,
         .clock = s->engine->clock,
         .troubles = &s->engine->troubles,
@@ -200,7 +209,8 @@ static void wait_for_signal(const sigset_t *set)
 int ps_serve(const struct ps_config *config, struct ps_err *e)
 {
     struct server server = {0};
-    const struct ps_api_orders orders = {&server, order_archive, order_snapshot};
+    const struct ps_api_orders orders = {&server, order_archive, order_snapshot, order_replay,
+                                         order_purge};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

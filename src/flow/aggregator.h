@@ -15,6 +15,7 @@
 #ifndef PS_FLOW_AGGREGATOR_H
 #define PS_FLOW_AGGREGATOR_H
 
+#include "flow/admission.h"
 #include "flow/outbox.h"
 #include "flow/parcel.h"
 #include "flow/receipts.h"
@@ -36,7 +37,9 @@ struct ps_aggregator_config {
     struct ps_queue *queue;
     struct ps_kv *kv; /* may be NULL: no heartbeat */
     struct ps_clock *clock;
-    struct ps_troubles *troubles; /* may be NULL */
+    struct ps_troubles *troubles;   /* may be NULL */
+    struct ps_admission *admission; /* kept up to date; may be NULL */
+    bool new_database; /* it may begin at the oldest record of a queue that was trimmed */
     struct ps_receipts *receipts; /* may be NULL: nobody asks what became of a submission */
     uint32_t partition;
     size_t batch_events;       /* 1 .. PS_BATCH_EVENTS_MAX */
@@ -88,5 +91,7 @@ void ps_aggregator_wake(struct ps_aggregator *a);
 void ps_aggregator_stop(struct ps_aggregator *a);
 
 const struct ps_aggregator_counters *ps_aggregator_counters(const struct ps_aggregator *a);
+/* Dead letters that turned out to be duplicates. Any thread. */
+void ps_aggregator_add_duplicates(struct ps_aggregator *a, uint64_t count);
 
 #endif

@@ -135,7 +135,10 @@ static void tell_store(struct ps_aggregator *a, int code, const struct ps_err *w
 /* One turn with the queue. While a transaction of fed events is open the queue has to wait. */
 static void run_queue(struct ps_aggregator *a)
 {
+    const struct ps_aggregator_config *c = &a->config;
     struct ps_err e = {0};
+    ps_admission_refresh(c->admission, c->queue, c->store, ps_clock_monotonic_us(c->clock),
+                         c->troubles);
     int taken = ps_aggregator_step(a, &e);
     int r = taken >= 0 && flush_is_due(a) ? ps_aggregator_flush(a, &e) : taken;
     tell_store(a, r, &e);

@@ -19,6 +19,7 @@ struct ps_ingest {
     struct ps_clock *clock;
     uint64_t random[RANDOM_NUMBERS];
     size_t random_left;
+    struct ps_admission *admission; /* may be NULL */
     char *scratch;
     size_t scratch_cap;
 };
@@ -48,12 +49,17 @@ void ps_ingest_close(struct ps_ingest *in)
     free(in);
 }
 
+void ps_ingest_admit(struct ps_ingest *in, struct ps_admission *admission)
+{
+    in->admission = admission;
+}
+
 void ps_ingested_reset(struct ps_ingested *in)
 {
     if (in->rejected > 0 || in->warnings.count > 0)
         *in = (struct ps_ingested){0};
     in->accepted = 0;
-    in->fatal = in->stopped = in->blank = false;
+    in->fatal = in->stopped = in->blank = in->letters_full = false;
 }
 
 void ps_ingested_reject(struct ps_ingested *ret, unsigned line, unsigned index, enum ps_reject why)
@@ -115,6 +121,10 @@ static int ingest_at(struct ps_ingest *in, int64_t now_ms, const struct ps_raw_e
     *ret_why = ps_ingest_normalise(in, now_ms, raw, rewritten, &ret->warnings, &event);
     if (*ret_why != PS_REJECT_NONE)
         return 0;
+    if (ps_admission_refuses(in->admission, event.timestamp_ms)) {
+        ret->letters_full = true;
+        return PS_EFULL;
+    }
     int r = ps_outbox_event(out, &event);
     if (r < 0)
         return r;

@@ -27,6 +27,7 @@ enum ps_trouble {
     PS_TROUBLE_DEAD_LETTERS,    /* a letter cannot be made durable: counting waits */
     PS_TROUBLE_LETTERS_FULL,    /* events that would become letters are refused */
     PS_TROUBLE_LETTERS_DAMAGED, /* some letters were lost to damage of their file */
+    PS_TROUBLE_LOOK_UP,         /* letters cannot be compared with the archive of their day */
     PS_TROUBLE_WAL,             /* a reader keeps the write-ahead log from shrinking */
     PS_TROUBLE_CLOCK,           /* the wall clock jumped; archiving waits */
     PS_TROUBLE_DESCRIPTORS,     /* too few file descriptors */

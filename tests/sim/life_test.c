@@ -171,7 +171,7 @@ static void open_jobs(struct sim *s)
 
 static void open_ports(struct sim *s, const struct backend *b)
 {
-    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20};
+    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20, 0};
     char folder[PLACE_PATH_MAX + 32];
     const char *target = s->place.target;
     snprintf(folder, sizeof folder, "%s/objects", s->place.folder);

@@ -41,13 +41,6 @@ static void count_sync(void *ctx)
     pthread_mutex_unlock(&rig->lock);
 }
 
-static int replay(void *ctx, size_t *ret_count, struct ps_err *e)
-{
-    struct rig *rig = ctx;
-    *ret_count = 3;
-    return rig->replay_code < 0 ? ps_fail(e, rig->replay_code, "replay: a secret") : 0;
-}
-
 /* --- orders --- */
 
 struct job {
@@ -98,7 +91,20 @@ static int order_archive(void *ctx, int32_t day, ps_api_done_fn *done, void *don
 
 static int order_snapshot(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e)
 {
-    return order_archive(ctx, INT32_MIN, done, done_ctx, e);
+    return order_archive(ctx, RIG_SNAPSHOT, done, done_ctx, e);
+}
+
+static int order_replay(void *ctx, ps_api_done_fn *done, void *done_ctx, struct ps_err *e)
+{
+    return order_archive(ctx, RIG_REPLAY, done, done_ctx, e);
+}
+
+static int order_purge(void *ctx, const struct ps_letter_filter *filter, ps_api_done_fn *done,
+                       void *done_ctx, struct ps_err *e)
+{
+    struct rig *rig = ctx;
+    rig->purged = *filter;
+    return order_archive(ctx, RIG_PURGE, done, done_ctx, e);
 }
 
 void rig_hold_orders(struct rig *rig, bool on)
@@ -136,6 +142,7 @@ static void open_server(struct rig *rig, const struct rig_options *o)
         .secret = rig->secret,
         .queue = &rig->gate.queue,
         .commit = rig->commit,
+        .admission = &rig->admission,
         .receipts = rig->receipts,
         .kv = rig->kv,
         .clock = &rig->clock.clock,
@@ -143,10 +150,9 @@ static void open_server(struct rig *rig, const struct rig_options *o)
         .aggregator = &rig->aggregator,
         .version = "9.8.7",
         .data_dir = "data",
-        .replay_dead_letters = replay,
-        .replay_ctx = rig,
     };
-    rig->orders = (struct ps_api_orders){rig, order_archive, order_snapshot};
+    rig->orders =
+        (struct ps_api_orders){rig, order_archive, order_snapshot, order_replay, order_purge};
     rig->order_text = "{\"done\":true}";
     if (o->full) {
         config.orders = &rig->orders;
@@ -172,6 +178,7 @@ int rig_open_as(void **state, const struct rig_options *o)
     atomic_store(&rig->clock.now_ms, RIG_NOW_MS);
     memset(rig->secret, 7, sizeof rig->secret);
     ps_troubles_init(&rig->troubles, &rig->clock.clock, NULL, NULL);
+    ps_admission_init(&rig->admission);
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->synced, NULL);
     pthread_cond_init(&rig->released, NULL);
@@ -225,6 +232,7 @@ int rig_close(void **state)
     ps_queue_close(rig->inner);
     ps_mem_forget(TARGET);
     ps_receipts_close(rig->receipts);
+    ps_admission_done(&rig->admission);
     ps_records_done(&rig->records);
     free(rig);
     return 0;

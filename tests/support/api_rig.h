@@ -19,6 +19,9 @@ struct rig_clock {
     _Atomic int64_t mono_us; /* goes on by RIG_TICK_US at each look */
 };
 
+/* Orders that are for no day. */
+enum rig_order { RIG_SNAPSHOT = INT32_MIN, RIG_REPLAY, RIG_PURGE };
+
 struct rig {
     struct rig_clock clock;
     struct ps_queue *inner;
@@ -28,6 +31,7 @@ struct rig {
     struct ps_receipts *receipts; /* nobody takes them but the test */
     struct ps_aggregator_counters aggregator;
     struct ps_troubles troubles;
+    struct ps_admission admission; /* full when the test says so */
     struct ps_api *api;
     uint8_t secret[PS_SECRET_BYTES];
 
@@ -37,8 +41,6 @@ struct rig {
     struct ps_records records;
     uint64_t read_at;
 
-    int replay_code; /* what the replay hook answers */
-
     struct ps_store *store;   /* mem; the server has these three with rig_open_full alone */
     struct ps_ledger *ledger; /* mem */
     struct ps_api_orders orders;
@@ -46,7 +48,8 @@ struct rig {
     bool ordered, holding;
     int taken_code, order_code; /* of taking an order, and of its answer */
     const char *order_text;     /* of the answer */
-    int32_t ordered_day;        /* INT32_MIN: a snapshot */
+    int32_t ordered_day;        /* or one of rig_order */
+    struct ps_letter_filter purged;
     int capacity_code;
     struct http_reply reply;
 };

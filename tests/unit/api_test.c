@@ -371,7 +371,12 @@ static void test_queue_full(void **state)
     gate_queue_refuse(&rig->gate, PS_EBUSY);
     rig_post(rig, EVENT("/x"));
     rig_expect(rig, 503, "\"queue_full\"");
-    gate_queue_refuse(&rig->gate, PS_EIO);
+    gate_queue_refuse(&rig->gate, PS_EIO); /* the queue tries again with the next events */
+    rig_post(rig, EVENT("/x"));
+    rig_expect(rig, 503, "\"not_durable\"");
+    assert_null(strstr(rig->reply.body, "secret"));
+    assert_string_equal(http_header(&rig->reply, "Retry-After"), "1");
+    gate_queue_refuse(&rig->gate, PS_ECORRUPT);
     rig_post(rig, EVENT("/x"));
     rig_expect(rig, 500, "\"internal\"");
     assert_null(strstr(rig->reply.body, "secret"));

@@ -15,7 +15,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { NAME_MAX_BYTES = 64, FDS_MAX = 256, SEGMENT_BYTES = 300, LETTERS_MAX = 64, SWEEP_MAX = 400 };
+enum {
+    NAME_MAX_BYTES = 64,
+    FDS_MAX = 256,
+    FILES_MAX = 512,
+    SEGMENT_BYTES = 300,
+    LETTERS_MAX = 64,
+    SWEEP_MAX = 400
+};
 
 static const struct ps_queue_limits limits = {1 << 26, SEGMENT_BYTES, 1 << 26, 0};
 
@@ -29,9 +36,17 @@ static struct {
     unsigned fail_next[CALLS];  /* so many of this kind */
     int why;
     unsigned failed;
-    char names[FDS_MAX][NAME_MAX_BYTES];
-    bool dirty[FDS_MAX], is_folder[FDS_MAX];
-    bool names_dirty; /* made or renamed since the folder was synced */
+    bool dying; /* no sync comes to pass any more */
+    void (*on_open)(const char *path);
+    struct {
+        char name[NAME_MAX_BYTES];
+        bool dirty; /* written since it was synced */
+    } files[FILES_MAX];
+    size_t count;
+    size_t file_of[FDS_MAX];
+    bool is_folder[FDS_MAX], is_parent[FDS_MAX];
+    bool names_dirty;  /* made or renamed since the folder was synced */
+    bool parent_dirty; /* the folder itself was made */
 } disk;
 
 static bool fails(enum call call)
@@ -48,17 +63,34 @@ static bool fails(enum call call)
     return true;
 }
 
+static size_t find_file(const char *name)
+{
+    size_t i = 0;
+    while (i < disk.count && strcmp(disk.files[i].name, name) != 0)
+        i++;
+    if (i == disk.count) {
+        assert_true(++disk.count < FILES_MAX);
+        snprintf(disk.files[i].name, NAME_MAX_BYTES, "%s", name);
+    }
+    return i;
+}
+
 static int open_file(int dir, const char *path, int flags, mode_t mode)
 {
     if (fails(OPEN))
         return -1;
+    if (disk.on_open != NULL)
+        disk.on_open(path);
     int fd = ps_disk_real.open(dir, path, flags, mode);
     if (fd < 0)
         return fd;
     assert_true(fd < FDS_MAX);
-    snprintf(disk.names[fd], NAME_MAX_BYTES, "%s", path);
     disk.is_folder[fd] = (flags & O_DIRECTORY) != 0;
-    disk.dirty[fd] = false;
+    disk.is_parent[fd] = strcmp(path, "..") == 0;
+    const char *leaf = strrchr(path, '/');
+    disk.file_of[fd] = find_file(leaf != NULL ? leaf + 1 : path);
+    if ((flags & O_TRUNC) != 0)
+        disk.files[disk.file_of[fd]].dirty = false;
     return fd;
 }
 
@@ -70,7 +102,7 @@ static ssize_t read_file(int fd, void *to, size_t len, off_t at)
 /* Half of it reaches the file. */
 static ssize_t write_file(int fd, const void *from, size_t len, off_t at)
 {
-    disk.dirty[fd] = true;
+    disk.files[disk.file_of[fd]].dirty = true;
     if (!fails(WRITE))
         return ps_disk_real.write(fd, from, len, at);
     assert_int_equal(ps_disk_real.write(fd, from, len / 2, at), len / 2);
@@ -82,7 +114,8 @@ static int truncate_file(int fd, off_t size)
 {
     if (fails(TRUNCATE))
         return -1;
-    disk.dirty[fd] = disk.dirty[fd] || size > 0; /* an emptied file may come back: all has left */
+    if (size > 0) /* an emptied file may come back: all has left */
+        disk.files[disk.file_of[fd]].dirty = true;
     return ps_disk_real.truncate(fd, size);
 }
 
@@ -90,9 +123,14 @@ static int truncate_file(int fd, off_t size)
 static int sync_file(int fd, bool data_only)
 {
     (void)data_only;
+    errno = disk.why;
+    if (disk.dying)
+        return -1;
     bool failed = fails(SYNC);
-    disk.dirty[fd] = false;
-    if (disk.is_folder[fd] && !failed)
+    disk.files[disk.file_of[fd]].dirty = false;
+    if (disk.is_parent[fd] && !failed)
+        disk.parent_dirty = false;
+    else if (disk.is_folder[fd] && !failed)
         disk.names_dirty = false;
     return failed ? -1 : 0;
 }
@@ -101,12 +139,11 @@ static int rename_file(int dir, const char *from, const char *to, unsigned flags
 {
     if (fails(RENAME))
         return -1;
-    for (int fd = 0; fd < FDS_MAX; fd++) {
-        if (strcmp(disk.names[fd], from) != 0 || fcntl(fd, F_GETFD) < 0)
-            continue;
-        assert_false(disk.dirty[fd]); /* it must not get its name before its bytes */
-        snprintf(disk.names[fd], NAME_MAX_BYTES, "%s", to);
-    }
+    size_t here = find_file(from), there = find_file(to);
+    assert_false(disk.files[here].dirty); /* it must not get its name before its bytes */
+    disk.files[there].name[0] = '\0';     /* it lives on for whoever has it open */
+    disk.files[there].dirty = false;
+    snprintf(disk.files[here].name, NAME_MAX_BYTES, "%s", to);
     disk.names_dirty = true;
     return ps_disk_real.rename(dir, from, to, flags);
 }
@@ -123,7 +160,9 @@ static int link_file(int dir, const char *from, const char *to)
 
 static int mkdir_there(int dir, const char *path, mode_t mode)
 {
-    return ps_disk_real.mkdir(dir, path, mode);
+    int r = ps_disk_real.mkdir(dir, path, mode);
+    disk.parent_dirty = disk.parent_dirty || r == 0;
+    return r;
 }
 
 static const struct ps_disk_ops faulty = {
@@ -140,10 +179,12 @@ static const struct ps_disk_ops faulty = {
 
 static void expect_synced(void)
 {
-    for (int fd = 0; fd < FDS_MAX; fd++)
-        if (disk.dirty[fd] && fcntl(fd, F_GETFD) == 0)
-            fail_msg("%s was written and not synced", disk.names[fd]);
+    for (size_t i = 0; i < disk.count; i++)
+        if (disk.files[i].dirty && strcmp(disk.files[i].name, "segment.new") != 0 &&
+            strcmp(disk.files[i].name, "dead-letters.new") != 0)
+            fail_msg("%s was written and not synced", disk.files[i].name);
     assert_false(disk.names_dirty);
+    assert_false(disk.parent_dirty);
 }
 
 /* --- the world --- */
@@ -315,6 +356,16 @@ static size_t file_size(struct world *w, const char *name)
     return (size_t)st.st_size;
 }
 
+/* Records that must never be read. */
+static void append_lost(struct world *w, size_t count)
+{
+    uint32_t number = UINT32_MAX;
+    struct ps_str lost[32];
+    for (size_t i = 0; i < count; i++)
+        lost[i] = (struct ps_str){(char *)&number, sizeof number};
+    OK(ps_queue_append(w->queue, lost, count, &test_err));
+}
+
 /* --- the queue --- */
 
 /* I3: one failed sync refuses what it was for, and the next record is taken. */
@@ -335,12 +386,8 @@ static void test_a_failed_sync_passes(void **state)
 static void test_left_bytes_are_cut(void **state)
 {
     struct world *w = *state;
-    uint32_t number = UINT32_MAX;
-    struct ps_str lost[20];
-    for (size_t i = 0; i < PS_COUNT_OF(lost); i++)
-        lost[i] = (struct ps_str){(char *)&number, sizeof number};
     add_many(w, 2);
-    OK(ps_queue_append(w->queue, lost, PS_COUNT_OF(lost), &test_err));
+    append_lost(w, 20);
     disk.fail_next[SYNC] = 1;
     assert_int_equal(ps_queue_sync(w->queue, NULL, &test_err), PS_EIO);
     add_many(w, 1);
@@ -406,8 +453,10 @@ static void test_a_failed_write_passes(void **state)
     OK(ps_queue_sync(w->queue, NULL, &test_err));
     expect_records(w, w->queue, 0, 0);
     add_many(w, 2);
+    append_lost(w, 20);
     disk.fail_next[WRITE] = disk.fail_next[TRUNCATE] = 1; /* it cannot be cut either */
-    assert_int_equal(add(w), PS_EFULL);
+    assert_int_equal(ps_queue_sync(w->queue, NULL, &test_err), PS_EFULL);
+    disk.files[find_file(tail)].dirty = false; /* it is left behind */
     add_many(w, 1);
     expect_everywhere(w);
 }
@@ -453,7 +502,6 @@ static void test_a_segment_that_may_be_there(void **state)
     size_t before = file_size(w, "00000000000000000000.seg");
     assert_int_equal(add(w), PS_EIO);
     assert_int_equal(disk.failed, 1);
-    assert_true(disk.names_dirty);
     add_many(w, 5);
     assert_int_equal(file_size(w, "00000000000000000000.seg"), before);
     expect_everywhere(w);
@@ -496,6 +544,55 @@ static void test_trimming_is_in_order(void **state)
     OK(ps_queue_info(w->queue, &info, &test_err));
     reopen(w);
     expect_records(w, w->queue, 0, w->count - (size_t)(info.bytes / 28));
+}
+
+static void remove_first_segment(const char *path)
+{
+    static char first[PLACE_PATH_MAX + 2 * NAME_MAX_BYTES];
+    if (strchr(path, '/') != NULL && strstr(path, ".seg") == NULL)
+        snprintf(first, sizeof first, "%s/00000000000000000000.seg", path);
+    else if (strstr(path, ".seg") != NULL)
+        unlink(first);
+}
+
+/* The writer trims between a reader's look into the folder and its look at the segments. */
+static void test_a_reader_beside_a_trimming_writer(void **state)
+{
+    struct world *w = *state;
+    struct ps_queue *reader = NULL;
+    struct ps_queue_info info;
+    add_many(w, 50);
+    disk.on_open = remove_first_segment;
+    OK(ps_queue_open(&ps_queue_file, &reader, w->place.target, PS_QUEUE_READ, &limits, &test_err));
+    disk.on_open = NULL;
+    OK(ps_queue_info(reader, &info, &test_err));
+    assert_true(info.first_position > 0);
+    OK(ps_queue_read(reader, 0, 1, &w->records, &test_err));
+    uint32_t number;
+    memcpy(&number, w->records.items[0].bytes, sizeof number);
+    assert_true(number > 0);
+    expect_records(w, reader, 0, number);
+    ps_queue_close(reader);
+}
+
+/* I3: a process that was killed may not have come to its sync. Whatever the next one finds, it
+ * makes durable before it builds on it. */
+static void test_what_a_killed_process_left_is_synced(void **state)
+{
+    struct world *w = *state;
+    add_many(w, 3);
+    OK(bury(w, 1));
+    disk.dying = true;
+    assert_int_equal(add(w), PS_EIO);
+    assert_int_equal(bury(w, 2), PS_EIO);
+    disk.dying = false;
+    reopen(w); /* expects all of it to be synced */
+    while (disk.counts[RENAME] < 3)
+        OK(add(w));
+    disk.dying = disk.names_dirty = disk.parent_dirty = true;
+    ps_queue_close(w->queue);
+    disk.dying = false;
+    open_world(w);
 }
 
 /* --- dead letters --- */
@@ -673,6 +770,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_segment_that_may_be_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_overlapping_segments_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trimming_is_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_reader_beside_a_trimming_writer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_a_killed_process_left_is_synced, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_failed_burial_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failed_unburial_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_new_letters_file_for_a_while, set_up, tear_down),

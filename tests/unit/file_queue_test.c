@@ -218,6 +218,27 @@ static void test_frames(void **state)
     }
 }
 
+/* A length that no frame can have is damage, whatever the checksum says, and not a frame of which
+ * the rest is yet to come. */
+static void test_a_frame_too_long(void **state)
+{
+    enum { TOO_LONG = PS_FRAME_PAYLOAD_MAX + 1 };
+    uint8_t *bytes = calloc(1, PS_FRAME_HEADER_BYTES + TOO_LONG);
+    struct ps_frame frame;
+    (void)state;
+    for (uint32_t len = TOO_LONG - 1; len <= TOO_LONG; len++) {
+        bool fits = len < TOO_LONG;
+        size_t at = 0;
+        ps_frame_header(bytes, bytes + PS_FRAME_HEADER_BYTES, len, false);
+        assert_int_equal(ps_frame_next(bytes, PS_FRAME_HEADER_BYTES + len, &at, &frame),
+                         fits ? 1 : PS_ECORRUPT);
+        at = 0;
+        assert_int_equal(ps_frame_next(bytes, PS_FRAME_HEADER_BYTES + 1, &at, &frame),
+                         fits ? 0 : PS_ECORRUPT);
+    }
+    free(bytes);
+}
+
 static void test_segment_header(void **state)
 {
     uint8_t bytes[PS_SEGMENT_HEADER_BYTES];
@@ -361,7 +382,11 @@ static void test_flipped_bits_in_a_closed_segment(void **state)
         w->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     store(w, w->bytes, w->len - 1); /* nor may it be shorter, or missing in the middle */
-    assert_int_equal(look(w, PS_QUEUE_WRITE), PS_ECORRUPT);
+    for (enum ps_queue_mode mode = PS_QUEUE_READ; mode <= PS_QUEUE_WRITE; mode++)
+        assert_int_equal(/* that is known before anything is read */
+                         ps_queue_open(&ps_queue_file, &q, w->place.target, mode, &limits,
+                                       &test_err),
+                         PS_ECORRUPT);
     store(w, w->bytes, w->len);
     assert_int_equal(look(w, PS_QUEUE_WRITE), 30);
     name_segment(w, w->len);
@@ -617,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_crc32c_vectors),
         cmocka_unit_test(test_crc32c_ways_agree),
         cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_a_frame_too_long),
         cmocka_unit_test(test_segment_header),
         cmocka_unit_test(test_marks_are_found_anywhere),
         cmocka_unit_test_setup_teardown(test_torn_at_every_byte, set_up, tear_down),

@@ -28,6 +28,8 @@ struct house {
     struct ps_queue *queue;
     struct ps_kv *kv;
     struct ps_keeper *keeper;
+    struct ps_commit *commit;     /* NULL in most tests */
+    struct ps_troubles *troubles; /* NULL in most tests */
     pthread_mutex_t lock;
     pthread_cond_t answered;
     int answers;
@@ -62,6 +64,8 @@ static int close_house(void **state)
 {
     struct house *h = *state;
     ps_keeper_close(h->keeper);
+    if (h->commit != NULL)
+        ps_commit_close(h->commit);
     ps_kv_close(h->kv);
     ps_queue_close(h->queue);
     ps_ledger_close(h->ledger);
@@ -78,6 +82,8 @@ static int try_keeper(struct house *h)
     struct ps_keeper_config config = {.config = &h->config,
                                       .dir = &h->dir,
                                       .queue = h->queue,
+                                      .commit = h->commit,
+                                      .troubles = h->troubles,
                                       .kv = h->kv,
                                       .clock = &h->clock.clock,
                                       .aggregator = &h->counters};
@@ -307,6 +313,117 @@ static void a_snapshot_is_made_on_order(void **state)
     OK(ps_snapshot_pointer(h->kv, NOON, &pointer, &test_err));
     snprintf(expected, sizeof expected, "{\"version\":%llu}", (unsigned long long)pointer.version);
     assert_string_equal(h->last, expected);
+}
+
+/* --- dead letters --- */
+
+/* As store_events has it; a number from FEW on was never stored. */
+static void bury_letter(struct house *h, int32_t day, unsigned number, uint64_t position)
+{
+    uint8_t bytes[PS_EVENT_ENCODED_MAX];
+    char id[64];
+    int64_t at = (int64_t)day * PS_MS_PER_DAY + number;
+    int n = snprintf(id, sizeof id, "%013lld-%016x", (long long)at, number);
+    struct ps_event event = {.id = {id, (size_t)n},
+                             .path = PS_STR("/"),
+                             .timestamp_ms = at,
+                             .response_us = PS_ABSENT,
+                             .status = PS_ABSENT,
+                             .is_error = PS_ABSENT};
+    struct ps_dead_letter letter = {.position = position,
+                                    .why = PS_REJECT_CLOSED_DAY,
+                                    .text = PS_STR(""),
+                                    .bytes = bytes,
+                                    .len = ps_event_encode(&event, bytes)};
+    OK(ps_queue_bury(h->queue, &letter, 1, &test_err));
+}
+
+static uint64_t letters(struct house *h)
+{
+    struct ps_queue_info info;
+    OK(ps_queue_info(h->queue, &info, &test_err));
+    return info.dead_letters;
+}
+
+static int list_position(void *to, const struct ps_dead_letter *letter)
+{
+    return ps_buf_format(to, "%llu ", (unsigned long long)letter->position);
+}
+
+/* I1, I6: what the archive of its day holds is a duplicate and leaves; the others stay. */
+static void duplicates_leave_the_dead_letters(void **state)
+{
+    struct house *h = *state;
+    store_events(h, OLD);
+    bury_letter(h, OLD, 3, 1); /* before the day is closed */
+    open_keeper(h);
+    assert_int_equal(order_archive(h, OLD), 0);
+    h->clock.now_ms += 60000;
+    WAIT_FOR(h, letters(h) == 0);
+    bury_letter(h, OLD, 5, 10);
+    bury_letter(h, OLD, FEW, 11);
+    bury_letter(h, OLD - 1, 5, 12); /* no archive of that day */
+    bury_letter(h, OLD, FEW - 1, 13);
+    h->clock.now_ms += 60000;
+    WAIT_FOR(h, letters(h) == 2);
+    EXPECT_TEXT("11 12 ", ps_queue_dead(h->queue, list_position, &got, &test_err));
+}
+
+/* Its archive is away for a while: the letters wait, that is told, and then they are looked up. */
+static void letters_wait_for_their_archive(void **state)
+{
+    struct house *h = *state;
+    struct ps_troubles troubles;
+    struct ps_trouble_state trouble;
+    char key[PS_ARCHIVE_KEY_BYTES], object[PLACE_PATH_MAX + 128], away[PLACE_PATH_MAX + 128];
+    ps_troubles_init(&troubles, &h->clock.clock, NULL, NULL);
+    h->troubles = &troubles;
+    store_events(h, OLD);
+    open_keeper(h);
+    assert_int_equal(order_archive(h, OLD), 0);
+    ps_archive_key(key, OLD);
+    snprintf(object, sizeof object, "%s/objects/%s", h->place.folder, key);
+    snprintf(away, sizeof away, "%s/away", h->place.folder);
+    assert_int_equal(rename(object, away), 0);
+    bury_letter(h, OLD, 5, 1);
+    bury_letter(h, OLD, FEW, 2);
+    h->clock.now_ms += 60000;
+    WAIT_FOR(h, ps_trouble_get(&troubles, PS_TROUBLE_LOOK_UP, &trouble));
+    assert_int_equal(letters(h), 2);
+    assert_int_equal(rename(away, object), 0);
+    h->clock.now_ms += 120000;
+    WAIT_FOR(h, letters(h) == 1);
+    WAIT_FOR(h, !ps_trouble_get(&troubles, PS_TROUBLE_LOOK_UP, &trouble));
+    ps_keeper_close(h->keeper);
+    h->keeper = NULL;
+    ps_troubles_done(&troubles);
+}
+
+static void letters_are_replayed_and_purged_on_order(void **state)
+{
+    struct house *h = *state;
+    struct ps_queue_info info;
+    struct ps_letter_filter filter = {PS_REJECT_CLOSED_DAY, INT64_MAX};
+    OK(ps_commit_open(&h->commit, h->queue, NULL, NULL, NULL, &test_err));
+    bury_letter(h, DAY, 1, 0);
+    open_keeper(h);
+    h->counters.reached = 100; /* the consumer has had it */
+    struct ps_str record = PS_STR("x");
+    OK(ps_queue_append(h->queue, &record, 1, &test_err)); /* the queue is past the letter */
+    OK(ps_queue_sync(h->queue, NULL, &test_err));
+    OK(ps_keeper_replay(h->keeper, take_answer, h, &test_err));
+    await_answers(h, 1);
+    assert_int_equal(h->codes[0], 0);
+    assert_string_equal(h->last, "{\"replayed\":1,\"returned\":0}");
+    OK(ps_queue_info(h->queue, &info, &test_err));
+    assert_int_equal(info.end_position, 2);
+    for (uint64_t i = 0; i < 5; i++)
+        bury_letter(h, OLD, 1, i);
+    OK(ps_keeper_purge(h->keeper, &filter, take_answer, h, &test_err));
+    await_answers(h, 2);
+    assert_int_equal(h->codes[1], 0);
+    assert_string_equal(h->last, "{\"purged\":5}");
+    assert_int_equal(letters(h), 0);
 }
 
 /* --- triggers --- */
@@ -589,6 +706,9 @@ int main(void)
         TEST(a_failing_order_says_why),
         TEST(a_failure_is_written_down_later),
         TEST(a_snapshot_is_made_on_order),
+        TEST(duplicates_leave_the_dead_letters),
+        TEST(letters_wait_for_their_archive),
+        TEST(letters_are_replayed_and_purged_on_order),
         TEST(batches_make_a_snapshot),
         TEST(a_slow_snapshot_is_made_seldom),
         TEST(the_clock_triggers_the_jobs),
