@@ -4,16 +4,17 @@
  * other kind closes all that was opened behind its own. An opening one that begins a line ends it,
  * because there the next event begins, whatever is missing before.
  *
- * Time is linear in the body: `steps` bounds what all searches together look at. When it is used up
- * the walk goes line by line. A line that is read again as the continuation of one before is inside
- * its brackets, so a byte is read by PS_JSON_DEPTH_MAX broken events at most.
+ * Time is linear in the body, whatever it is: a byte may be read by one broken event, by the search
+ * for its end, and again by events that begin inside it, and `steps` bounds all of that together.
+ * When it is used up, the walk goes on in the line where an event broke.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "core/decode.h"
 
 enum {
-    NOWHERE_STEPS = 2, /* times the body's length: searches that find no end run to its end */
+    STEPS_EACH = 4, /* for a byte of the body; broken events that are not nested take two */
+    STEPS_MORE = PS_EVENT_JSON_MAX,
     NESTING_BITS = 64, /* of brackets whose kind is remembered while an end is searched */
 };
 
@@ -26,7 +27,7 @@ void ps_body_init(struct ps_body *body, const char *text, size_t len, char *scra
                              .len = len,
                              .scratch = scratch,
                              .warnings = warnings,
-                             .steps = NOWHERE_STEPS * len,
+                             .steps = STEPS_EACH * len + STEPS_MORE,
                              .lines = 1};
     if (len >= sizeof bom - 1 && ps_bytes_compare(text, bom, sizeof bom - 1) == 0)
         body->at = sizeof bom - 1;
@@ -122,6 +123,11 @@ static enum found look(struct search *s, const char *text)
     }
 }
 
+static void spend(struct ps_body *b, size_t steps)
+{
+    b->steps -= steps < b->steps ? steps : b->steps;
+}
+
 /* Where the broken event that begins at `start` ends; false when that cannot be told. */
 static bool find_end(struct ps_body *b, size_t start, size_t *ret)
 {
@@ -131,8 +137,7 @@ static bool find_end(struct ps_body *b, size_t start, size_t *ret)
     s.end = start + (b->steps < room ? b->steps : room);
     while (s.at < s.end && (found = look(&s, b->text)) == GO_ON)
         s.at++;
-    size_t seen = s.at < s.end ? s.at - start : s.end - start;
-    b->steps -= seen;
+    spend(b, s.at < s.end ? s.at - start : s.end - start);
     if (found != END_BEFORE && found != END_BEHIND)
         return false;
     *ret = s.at + (found == END_BEHIND || s.at == start); /* never nothing */
@@ -146,17 +151,19 @@ static size_t next_line(const struct ps_body *b, size_t at)
     return at;
 }
 
-static void go_on(struct ps_body *b)
+/* Behind an event that was broken after `used` bytes. */
+static void go_on(struct ps_body *b, size_t used)
 {
     size_t end;
     b->behind_item = true;
+    spend(b, used);
     if (find_end(b, b->started, &end)) {
         b->at = end;
     } else if (b->is_array && b->in_array) {
         b->fatal = true;
     } else {
         b->in_array = false;
-        b->at = next_line(b, b->started);
+        b->at = next_line(b, b->steps > 0 ? b->started : b->started + used);
     }
 }
 
@@ -169,7 +176,7 @@ static int give_item(struct ps_body *b, struct ps_raw_event *ret, enum ps_reject
     *why = ps_event_from_json(b->text + b->at, b->len - b->at, b->scratch + b->at, b->warnings, ret,
                               &used);
     if (*why == PS_REJECT_JSON_SYNTAX || *why == PS_REJECT_JSON_DEPTH) {
-        go_on(b);
+        go_on(b, used);
     } else {
         b->at += used;
         b->behind_item = true;

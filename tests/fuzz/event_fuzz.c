@@ -143,7 +143,7 @@ static void walk_body(const struct memory *m, char *scratch)
     for (; ps_body_next(&body, &raw, &why) > 0; count++) {
         PS_ASSERT(body.at <= m->size && count <= m->size && body.index == count);
         PS_ASSERT(why < PS_REJECT_COUNT && (!body.fatal || why != PS_REJECT_NONE));
-        PS_ASSERT(ps_body_line(&body) >= line && body.steps <= 2 * m->size);
+        PS_ASSERT(ps_body_line(&body) >= line);
         line = ps_body_line(&body);
         if (why != PS_REJECT_NONE)
             continue;

@@ -203,6 +203,40 @@ static void test_millions_of_bad_events(void **state)
     }
 }
 
+/* Lines that all begin what the next ones go on with: each is read once more as a beginning. */
+static char *nested_lines(size_t *ret_len)
+{
+    enum { LEVELS = PS_JSON_DEPTH_MAX - 2, GROUP = 50000 };
+    char *body = malloc(BIG_BODY);
+    size_t len = 0;
+    assert_non_null(body);
+    while (len + GROUP < BIG_BODY) {
+        size_t end = len + GROUP;
+        for (int i = 0; i < LEVELS; i++, len += 6)
+            memcpy(body + len, "{\"a\":\n", 6);
+        for (memcpy(body + len, "[0", 2), len += 2; len + 3 < end; len += 2)
+            memcpy(body + len, ",0", 2);
+        body[len++] = '\n';
+    }
+    *ret_len = len;
+    return body;
+}
+
+/* I8: the time is linear in the body. */
+static void test_nested_beginnings(void **state)
+{
+    struct rig *rig = *state;
+    size_t len;
+    char *body = nested_lines(&len);
+    clock_t start = clock();
+    assert_int_equal(take_bytes(rig, body, len), 0);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    free(body);
+    assert_int_equal(rig->result.accepted, 0);
+    if (seconds > 0.5)
+        fail_msg("%zu bytes took %.2f s, %zu refused", len, seconds, rig->result.rejected);
+}
+
 /* The counts are of what was read, and good events among them stay. */
 static void test_the_rest_is_not_read(void **state)
 {
@@ -267,6 +301,7 @@ int main(void)
         CASE(test_a_cut_off_array_leaves_nothing),
         CASE(test_a_body_that_does_not_fit_leaves_nothing),
         CASE(test_millions_of_bad_events),
+        CASE(test_nested_beginnings),
         CASE(test_the_rest_is_not_read),
         CASE(test_random_ids_are_drawn_together),
         CASE(test_results_are_reset),
