@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { THREADS = 8 };
+enum { THREADS = 8, LONGEST = 50 };
 
 static char folder[TEST_FOLDER_MAX], file[TEST_FOLDER_MAX + 32];
 
@@ -125,6 +125,27 @@ static void hash_keeps_the_rfc_vector(void **state)
     (void)state;
     assert_int_equal(ps_hasher_open(&h, secret, &e), 0);
     assert_true(client(h, "what do ya want for nothing?") == UINT64_C(0x5bdcc146bf60754e));
+    ps_hasher_close(h);
+}
+
+/* Texts that are kept and differ by their last byte, or by a NUL behind them. */
+static void texts_that_are_nearly_equal(void **state)
+{
+    const uint8_t secret[PS_SECRET_BYTES] = {9};
+    static const char bytes[LONGEST] = {'a'};
+    char text[LONGEST];
+    struct ps_hasher *h;
+    struct ps_err e;
+    (void)state;
+    assert_int_equal(ps_hasher_open(&h, secret, &e), 0);
+    for (size_t len = 1; len < LONGEST; len++) {
+        memset(text, '7', sizeof text);
+        uint64_t sevens = ps_hasher_client(h, (struct ps_str){text, len});
+        text[len - 1] = '8';
+        assert_true(ps_hasher_client(h, (struct ps_str){text, len}) != sevens);
+        assert_true(ps_hasher_client(h, (struct ps_str){bytes, len}) !=
+                    ps_hasher_client(h, (struct ps_str){bytes, len + 1}));
+    }
     ps_hasher_close(h);
 }
 
@@ -263,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_is_hmac),
         cmocka_unit_test(hash_keeps_the_rfc_vector),
+        cmocka_unit_test(texts_that_are_nearly_equal),
         cmocka_unit_test(cache_never_mixes_clients_up),
         cmocka_unit_test_setup_teardown(secret_is_created_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(unsafe_secrets_are_refused, make_folder, remove_folder),
