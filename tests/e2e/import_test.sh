@@ -129,6 +129,24 @@ echo nonsense >"$T/nonsense.log"
 pathstats import --data-dir "$T/broken" "$T/nonsense.log"
 is "nothing accepted: 2" "$code" 2
 
+# --- what was not used of events that count is said ---
+
+cat >"$T/odd.ndjson" <<'EOF'
+{"path":"/odd","timestamp":1431943200000,"idempotentId":"1","statusCode":200}
+{"path":"/odd\ud83d","timestamp":1431943200000,"idempotentId":"2","statusCode":200,"responseTime":-1}
+{"path":"/odd","timestamp":1431943200000,"idempotentId":"3","clientIp":"192.0.2.7:1"}
+{"path":"/odd","timestamp":1431943200000,"idempotentId":"4","clientIp":"::ffff:192.0.2.7"}
+EOF
+pathstats import --data-dir "$T/odd" "$T/odd.ndjson"
+is "fields of no use: 0" "$code" 0
+like "an unknown field, with its count and what was meant" "$out" \
+    "warning: 2 × unknown field statusCode: did you mean status\?$"
+like "a value that cannot be" "$out" "warning: 1 × responseTime must be 0 to 86400000 milliseconds"
+pathstats import --data-dir "$T/odd" --json "$T/odd.ndjson"
+is "as JSON too" "$(json_of '$.warnings[0].field') $(json_of '$.warnings[0].count')" "statusCode 2"
+is "all of them count, and one client is one" "$(sql "$T/odd" "SELECT path, requests, unique_ips_seen
+    FROM path_stats_hourly ORDER BY path" | paste -sd,)" $'/odd|3|1,/odd\xef\xbf\xbd|1|0'
+
 # --- NDJSON ---
 
 awk 'BEGIN { for (i = 0; i < 500; i++)
