@@ -30,6 +30,8 @@
 #include "port/queue.h"
 #include "wrap/secret.h"
 
+enum { PS_API_CONNECTIONS_MAX = 2048 };
+
 struct ps_api;
 
 /* Orders go to the thread that runs the jobs; the request waits for `done`, which is called exactly
@@ -52,6 +54,8 @@ struct ps_api_config {
     const char *host;      /* "localhost", 127.0.0.0/8 or ::1, with or without brackets */
     uint16_t port;         /* 0: any free one, see ps_api_port */
     size_t body_limit;     /* bytes of a request body, as sent and also inflated; at least 1 */
+    size_t bodies_max;     /* bytes of all large bodies together; 0: the default */
+    size_t connections;    /* at once; 0: PS_API_CONNECTIONS_MAX */
     bool record_self;      /* requests to recorded routes become events */
     const uint8_t *secret; /* PS_SECRET_BYTES, for the hash of client addresses */
     struct ps_queue *queue;

@@ -131,8 +131,19 @@ static size_t known_size(struct MHD_Connection *connection)
     return info == NULL ? 0 : info->header_size;
 }
 
+void ps_head_target(const char *target, struct ps_target *ret)
+{
+    *ret = (struct ps_target){0};
+    if (target == NULL)
+        return;
+    ret->len = strlen(target);
+    for (const char *c = target; *c != '\0' && !ret->is_bad; c++)
+        ret->is_bad = (unsigned char)*c <= ' ' || *c == 0x7f ||
+                      (c[0] == '%' && (c[1] == '0' || c[1] == '1')); /* %00 to %1f */
+}
+
 const char *ps_head_check(struct MHD_Connection *connection, const char *method, const char *url,
-                          const char *version, struct ps_head *ret)
+                          const char *version, const struct ps_target *target, struct ps_head *ret)
 {
     struct walk w = {0};
     struct ps_head head = {0};
@@ -140,6 +151,8 @@ const char *ps_head_check(struct MHD_Connection *connection, const char *method,
     bool is_1_0 = strcmp(version, "HTTP/1.0") == 0;
     if (size > 0)
         w.next = version + VERSION_BYTES + LINE_END;
+    if (target->is_bad || url + target->len + 1 != version)
+        return "the request's target has a space or a control character";
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, look_at, &w);
     if (w.wrong == NULL && w.next != NULL && w.next + LINE_END != method + size)
         w.wrong = "the head does not end where it should: a NUL, or a line without CR LF";

@@ -6,7 +6,8 @@
  * reset connection and not the answer. One that asked with "Expect: 100-continue" is told at once.
  *
  * Request objects are pooled with their body buffers, so a busy server does not allocate. The sum
- * of all bodies being received is bounded (I8): past it a request is refused with 503.
+ * of all large bodies being received is bounded (I8): past it a request is refused with 503. Small
+ * ones are bounded by the number of connections, so that a few large ones do not keep them out.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -47,13 +48,19 @@ int ps_request_number(struct ps_request *rq, const char *name, size_t max, size_
     return 1;
 }
 
+/* What of a body counts against the limit of all: a small one always finds room. */
+static size_t large_bytes(const struct ps_buf *body)
+{
+    return body->cap > PS_API_SMALL_BODY ? body->cap : 0;
+}
+
 static struct ps_request *take_request(struct ps_api *api)
 {
     struct ps_request *rq = api->pool;
     if (rq != NULL) {
         api->pool = rq->next;
         api->pooled--;
-        api->bodies_bytes += rq->body.cap;
+        api->bodies_bytes += large_bytes(&rq->body);
         return rq;
     }
     rq = calloc(1, sizeof *rq);
@@ -74,7 +81,7 @@ void ps_request_free(struct ps_request *rq)
 
 static void give_request(struct ps_api *api, struct ps_request *rq)
 {
-    api->bodies_bytes -= rq->body.cap;
+    api->bodies_bytes -= large_bytes(&rq->body);
     if (api->pooled == PS_API_POOL_MAX || rq->body.cap > PS_API_KEEP_BYTES ||
         rq->order_text.cap > PS_API_KEEP_BYTES) {
         ps_request_free(rq);
@@ -153,9 +160,12 @@ static void respond_refused(struct ps_request *rq)
 static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connection *connection,
                                         const char *method)
 {
-    struct ps_request *rq = take_request(api);
+    struct ps_conn *conn = ps_conn_of(connection);
+    struct ps_request *rq = conn == NULL ? NULL : take_request(api);
     if (rq == NULL)
         return NULL;
+    ps_conn_enter(conn, PS_CONN_BODY);
+    rq->conn = conn;
     rq->connection = connection;
     rq->route = NULL;
     rq->head = strcmp(method, "HEAD") == 0;
@@ -179,7 +189,8 @@ static enum MHD_Result take_headers(struct ps_request *rq, const char *method, c
                                     const char *version)
 {
     struct ps_head head;
-    const char *wrong = ps_head_check(rq->connection, method, url, version, &head);
+    const char *wrong =
+        ps_head_check(rq->connection, method, url, version, &rq->conn->target, &head);
     rq->path = url;
     if (wrong != NULL) {
         refuse(rq, MHD_HTTP_BAD_REQUEST, "bad_request", "%s", wrong);
@@ -202,18 +213,19 @@ static enum MHD_Result take_headers(struct ps_request *rq, const char *method, c
 static enum MHD_Result take_piece(struct ps_request *rq, const char *bytes, size_t len)
 {
     struct ps_api *api = rq->api;
+    ps_conn_add(rq->conn, len);
     if (rq->refused == 0 && rq->route->takes_body) {
-        size_t before = rq->body.cap;
+        size_t before = large_bytes(&rq->body);
         int r = ps_buf_append(&rq->body, bytes, len);
-        api->bodies_bytes += rq->body.cap - before;
+        api->bodies_bytes += large_bytes(&rq->body) - before;
         if (r == PS_EFULL)
             refuse_too_large(rq);
-        else if (r < 0 || api->bodies_bytes > PS_API_BODIES_MAX)
+        else if (r < 0 || api->bodies_bytes > api->config.bodies_max)
             refuse(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
                    "too many large bodies at once: send the same again later");
         if (rq->refused == 0)
             return MHD_YES;
-        api->bodies_bytes -= rq->body.cap;
+        api->bodies_bytes -= large_bytes(&rq->body);
         ps_buf_done(&rq->body);
         ps_buf_init(&rq->body, api->config.body_limit);
     }
@@ -241,6 +253,8 @@ enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, 
         *upload_data_size = 0;
         return take_piece(rq, upload_data, len);
     }
+    if (rq->conn->phase == PS_CONN_BODY)
+        ps_conn_enter(rq->conn, PS_CONN_WORK);
     if (rq->refused != 0)
         respond_refused(rq);
     else
@@ -256,12 +270,13 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
     (void)connection;
     if (rq == NULL)
         return;
+    ps_conn_enter(rq->conn, PS_CONN_QUIET);
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && rq->route != NULL && rq->route->recorded &&
         api->config.record_self)
         ps_api_record(rq);
     ps_request_leave_place(rq); /* gone before its answer */
     ps_stored_give_up(rq);
-    size_t body_bytes = rq->body.cap;
+    size_t body_bytes = large_bytes(&rq->body);
     if (atomic_exchange(&rq->progress, PS_ABANDONED) == PS_SENT)
         api->bodies_bytes -= body_bytes; /* the committer has the request, and frees it */
     else

@@ -47,6 +47,8 @@ static void queue_response(struct ps_request *rq, unsigned status, struct MHD_Re
     if (response == NULL || MHD_queue_response(rq->connection, status, response) != MHD_YES)
         return;
     rq->status = status;
+    ps_conn_enter(rq->conn, PS_CONN_ANSWER);
+    ps_conn_add(rq->conn, rq->api->answer.len);
     unsigned class = status / 100;
     if (class < PS_API_CODE_CLASSES)
         atomic_fetch_add_explicit(&rq->api->counters.requests[class], 1, memory_order_relaxed);

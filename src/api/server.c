@@ -135,11 +135,13 @@ static void *run_server(void *arg)
         if (fds[1].revents != 0 && read(api->wake_fd, &ignored, sizeof ignored) < 0)
             continue;
         api->woken = false; /* before looking at what there is to do */
+        api->conns.now_us = ps_clock_monotonic_us(api->config.clock);
         if (api->draining && !quiet) {
             MHD_quiesce_daemon(api->daemon);
             quiet = true;
         }
         MHD_run(api->daemon);
+        ps_conns_sweep(&api->conns);
     }
     return NULL;
 }
@@ -160,8 +162,9 @@ static int start_daemon(struct ps_api *api, struct ps_err *e)
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         ps_request_handle, api, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
         MHD_OPTION_LISTEN_SOCKET, api->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, ps_request_completed,
-        api, MHD_OPTION_CONNECTION_LIMIT, (unsigned)PS_API_CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PS_API_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        api, MHD_OPTION_NOTIFY_CONNECTION, ps_conns_notify, &api->conns,
+        MHD_OPTION_URI_LOG_CALLBACK, ps_conns_target, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)(api->conns.max + PS_CONN_SPARE), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)PS_API_CONNECTION_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
         (size_t)PS_API_READ_BYTES, MHD_OPTION_END);
     if (api->daemon == NULL)
@@ -198,6 +201,11 @@ static struct ps_api *make_api(const struct ps_api_config *config)
     api->listen_fd = api->wake_fd = -1;
     api->health.checked_us = api->failure_logged_us = INT64_MIN;
     api->started_us = ps_clock_monotonic_us(config->clock);
+    ps_conns_init(&api->conns,
+                  config->connections > 0 ? config->connections : PS_API_CONNECTIONS_MAX,
+                  api->started_us);
+    if (config->bodies_max == 0)
+        api->config.bodies_max = PS_API_BODIES_MAX;
     pthread_mutex_init(&api->lock, NULL);
     ps_cond_init(&api->changed);
     ps_outbox_init(&api->outbox, PS_COMMIT_BYTES_MAX);

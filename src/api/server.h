@@ -11,6 +11,7 @@
 #define PS_API_SERVER_H
 
 #include "api/api.h"
+#include "api/conn.h"
 #include "api/routes.h"
 #include "flow/ingest.h"
 
@@ -18,21 +19,20 @@
 #include <pthread.h>
 
 enum {
-    PS_API_CONNECTIONS_MAX = 2048,
     PS_API_CONNECTION_BYTES = 16 * 1024, /* for headers and reading ahead; libmicrohttpd clears it
                                             for each request, so more costs time */
     PS_API_READ_BYTES = 8 * 1024,        /* by which its read buffer grows */
     PS_API_BACKLOG = 1024,
     PS_API_LOOP_MS = 1000,    /* the server's thread looks up at least so often */
     PS_API_IN_PLACE_MS = 1,   /* ... and this often while requests wait in place */
-    PS_API_IDLE_S = 30,       /* a connection that says nothing for this long is closed */
     PS_API_CLOSE_WAIT_S = 10, /* for requests in flight, when the server closes */
     PS_API_RETRY_AFTER_S = 1, /* told with every 503 that is about load */
     PS_API_YOUNG_S = 30,      /* so long after the start a missing heartbeat is no trouble */
     PS_API_HEALTH_CACHE_US = 1000 * 1000,
     PS_API_POOL_MAX = 256,                 /* idle request objects kept */
     PS_API_KEEP_BYTES = 256 * 1024,        /* a buffer above this is not kept for the next one */
-    PS_API_BODIES_MAX = 256 * 1024 * 1024, /* bytes of all bodies being received together */
+    PS_API_BODIES_MAX = 256 * 1024 * 1024, /* bytes of all large bodies together; see */
+    PS_API_SMALL_BODY = 64 * 1024,         /* ... above which a body is large */
     PS_API_DRAIN_MAX = 16 * 1024 * 1024,   /* of a refused body, read so that the client listens */
     PS_API_ANSWER_MAX = 16 * 1024 * 1024,  /* bytes of one answer */
     PS_API_DEAD_LETTERS_MAX = 1000,        /* listed in one answer */
@@ -58,6 +58,7 @@ struct ps_request {
     struct ps_request *next; /* in the pool */
     struct ps_api *api;
     struct MHD_Connection *connection;
+    struct ps_conn *conn;
     const struct ps_route *route; /* NULL when refused before there was one */
     const char *path;             /* of the target, without an authority */
     bool head;
@@ -115,7 +116,8 @@ struct ps_api {
     struct ps_buf inflated, answer;
     struct ps_request *pool;
     size_t pooled;
-    size_t bodies_bytes; /* capacity of all body buffers in use */
+    struct ps_conns conns;
+    size_t bodies_bytes; /* capacity of all large body buffers in use */
     size_t in_place;     /* requests that wait for the committer and are not suspended */
     bool progressed;     /* some handler call of this round did more than wait */
     struct {

@@ -137,7 +137,9 @@ static void open_server(struct rig *rig, const struct rig_options *o)
     struct ps_err e = {0};
     struct ps_api_config config = {
         .host = "localhost",
-        .body_limit = RIG_BODY_LIMIT,
+        .body_limit = o->body_limit > 0 ? o->body_limit : RIG_BODY_LIMIT,
+        .bodies_max = o->bodies_max,
+        .connections = o->connections,
         .record_self = o->record_self,
         .secret = rig->secret,
         .queue = &rig->gate.queue,
@@ -236,6 +238,21 @@ int rig_close(void **state)
     ps_records_done(&rig->records);
     free(rig);
     return 0;
+}
+
+void rig_pass_s(struct rig *rig, int seconds)
+{
+    ps_clock_sleep_ms(&rig->clock.clock, seconds * INT64_C(1000));
+    rig_get(rig, "/nothing"); /* answered in a round whose sweep may still come, */
+    rig_get(rig, "/nothing"); /* ... but not after the next answer */
+}
+
+/* Each round of the server reads from each connection that has something. */
+void rig_let_read(struct rig *rig, size_t bytes)
+{
+    enum { ROUND_BYTES = 4096 };
+    for (size_t read = 0; read < bytes; read += ROUND_BYTES)
+        rig_get(rig, "/nothing");
 }
 
 void rig_ask(struct rig *rig, const char *method, const char *path, const char *more,

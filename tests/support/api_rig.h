@@ -56,8 +56,10 @@ struct rig {
 
 struct rig_options {
     bool record_self;
-    bool full;                /* with store, ledger, orders and capacity */
-    uint64_t queue_bytes_max; /* 0: plenty */
+    bool full;                      /* with store, ledger, orders and capacity */
+    uint64_t queue_bytes_max;       /* 0: plenty */
+    size_t body_limit;              /* 0: RIG_BODY_LIMIT */
+    size_t bodies_max, connections; /* 0: the server's own */
 };
 
 /* cmocka's setup and teardown; *state is the rig. */
@@ -72,6 +74,12 @@ void rig_hold_orders(struct rig *rig, bool on);
 void rig_await_order(struct rig *rig);
 /* Closes the server and the committer; rig_close may still follow. */
 void rig_stop(struct rig *rig);
+
+/* Lets time go by for the server, and waits until it has looked for what is overdue. */
+void rig_pass_s(struct rig *rig, int seconds);
+
+/* Until the server has read so many bytes that were sent to it, of each connection. */
+void rig_let_read(struct rig *rig, size_t bytes);
 
 /* One request on a connection of its own; the answer is in rig->reply. */
 void rig_ask(struct rig *rig, const char *method, const char *path, const char *more,

@@ -8,6 +8,7 @@
 #include "support/http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,15 @@ void http_request(int fd, const char *method, const char *path, const char *more
     assert_true(n > 0 && (size_t)n < sizeof head);
     http_send(fd, head, (size_t)n);
     http_send(fd, body, len);
+}
+
+void http_await_end(int fd)
+{
+    char ignored[4096];
+    ssize_t n;
+    while ((n = recv(fd, ignored, sizeof ignored, 0)) > 0)
+        continue;
+    assert_true(n == 0 || errno == ECONNRESET); /* and not EAGAIN, when patience ended */
 }
 
 const char *http_header(const struct http_reply *reply, const char *name)

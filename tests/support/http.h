@@ -25,6 +25,8 @@ void http_request(int fd, const char *method, const char *path, const char *more
                   size_t len);
 /* Reads one answer; `head` when none of it is a body. */
 void http_read(int fd, struct http_reply *ret, int head);
+/* Waits until the server has closed the connection; what came before that is thrown away. */
+void http_await_end(int fd);
 /* The value of a header, or NULL. Static memory. */
 const char *http_header(const struct http_reply *reply, const char *name);
 
