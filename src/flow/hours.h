@@ -27,7 +27,7 @@ struct ps_hour {
     struct ps_losers losers; /* paths of rows that are not in memory */
 };
 
-enum ps_admission {
+enum ps_hour_admission {
     PS_ADMIT_KNOWN, /* has its aggregate already */
     PS_ADMIT_NEW,   /* gets one now */
     PS_ADMIT_SWAP,  /* gets one now, and *ret_loser has to merge into the other */
@@ -43,7 +43,7 @@ int ps_hour_load(struct ps_hour *h, struct ps_store *store, int32_t hour, size_t
                  struct ps_err *e);
 void ps_hour_done(struct ps_hour *h);
 size_t ps_hour_memory(const struct ps_hour *h);
-/* An enum ps_admission, or PS_ENOMEM. */
+/* An enum ps_hour_admission, or PS_ENOMEM. */
 int ps_hour_admit(struct ps_hour *h, uint64_t path_hash, uint64_t *ret_loser);
 /* The path of a loser, from the hour's rows; good until the next call. PS_ECORRUPT: it has none. */
 int ps_hour_loser_path(struct ps_hour *h, struct ps_store *store, uint64_t loser,
