@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "cli/import_summary.h"
+#include "cli/interrupt.h"
 
 #include "backend/registry.h"
 
@@ -170,7 +171,7 @@ static int import_file(struct importing *m, const char *file, bool show, bool *r
 {
     struct ps_lines *lines;
     struct ps_progress progress;
-    int r = ps_lines_open(&lines, file, e);
+    int r = ps_lines_open_waiting(&lines, file, ps_interrupt_wait, e);
     if (r < 0)
         return r;
     ps_progress_start(&progress, strcmp(file, "-") == 0 ? "standard input" : file, show);
@@ -241,7 +242,7 @@ static int import_files(struct importing *m, struct ps_cli *c, struct ps_err *e)
         if (m->unreadable[i])
             continue;
         r = import_file(m, c->argv[i], !c->config.json, &store_failed, e);
-        if (r == 0 || store_failed)
+        if (r == 0 || store_failed || r == PS_ESTOP)
             continue;
         name_unreadable(m, i, e->text);
         r = 0;
@@ -256,7 +257,9 @@ static int import_all(struct importing *m, struct ps_cli *c, struct ps_import_su
     int64_t start_us = ps_clock_monotonic_us(clock);
     int r = import_files(m, c, e);
     /* What was read before the trouble counts. */
-    int finished = ps_sink_finish(m->sink, r < 0 ? NULL : e);
+    int finished = ps_sink_finish(m->sink, r < 0 && r != PS_ESTOP ? NULL : e);
+    if (r == PS_ESTOP && finished < 0)
+        r = finished;
     *s = (struct ps_import_summary){
         .lines = m->lines,
         .done = m->done,
@@ -272,11 +275,18 @@ static int run(struct importing *m, struct ps_cli *c, struct ps_err *e)
     struct ps_import_summary s;
     int r = check_files(m, c, e);
     if (r == 0)
+        ps_interrupt_catch(); /* before there are threads */
+    if (r == 0)
         r = open_importing(m, c, e);
     if (r < 0)
         return r;
     r = import_all(m, c, &s, e);
     int code = ps_import_summary_print(&s, c->config.json);
+    if (r == PS_ESTOP) {
+        ps_cli_say("interrupted: what is accepted is stored; to go on, import the same files again "
+                   "(nothing counts twice)");
+        return PS_EXIT_INTERRUPTED;
+    }
     if (r < 0)
         return r;
     if (code == PS_EXIT_OK && m->unread_files > 0)

@@ -1,16 +1,18 @@
-/* interrupt.c - see interrupt.h.  SPDX-License-Identifier: MIT */
+/* interrupt.c - see interrupt.h. signalfd(2): nothing runs in a handler.
+ *
+ * SPDX-License-Identifier: MIT
+ */
 #include "cli/interrupt.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
-static volatile sig_atomic_t came;
-
-static void note(int number)
-{
-    (void)number;
-    came = 1;
-}
+static int signals = -1; /* the signalfd */
+static bool came;
 
 static void fill(sigset_t *set)
 {
@@ -23,21 +25,31 @@ void ps_interrupt_catch(void)
 {
     sigset_t set;
     fill(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    /* No SA_RESTART: a read that waits has to end. Once: the second signal means it. */
-    struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-void ps_interrupt_listen(void)
-{
-    sigset_t set;
-    fill(&set);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals >= 0)
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 bool ps_interrupted(void)
 {
-    return came != 0;
+    struct signalfd_siginfo info;
+    if (came || signals < 0 || read(signals, &info, sizeof info) != sizeof info)
+        return came;
+    sigset_t set;
+    fill(&set);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* from now on it means it */
+    came = true;
+    return true;
+}
+
+bool ps_interrupt_wait(int fd)
+{
+    struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+    if (ps_interrupted())
+        return false;
+    if (signals < 0)
+        return true; /* the read will wait */
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        continue;
+    return !ps_interrupted();
 }

@@ -95,6 +95,7 @@ enum kind { UNKNOWN, PLAIN, GZIP };
 
 struct ps_lines {
     int fd;
+    ps_lines_wait_fn *wait; /* may be NULL */
     enum kind kind;
     bool own_fd, raw_ended, between_members, ended;
     bool skip_rest; /* of a line too long */
@@ -114,7 +115,10 @@ static int open_file(struct ps_lines *l, const char *file, struct ps_err *e)
 {
     struct stat st;
     l->own_fd = strcmp(file, "-") != 0;
-    l->fd = l->own_fd ? open(file, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    int flags = O_RDONLY | O_CLOEXEC | (l->wait != NULL ? O_NONBLOCK : 0);
+    l->fd = l->own_fd ? open(file, flags) : STDIN_FILENO;
+    if (l->own_fd && l->fd >= 0 && l->wait != NULL)
+        fcntl(l->fd, F_SETFL, O_RDONLY); /* not the reads, only the opening was not to wait */
     if (l->fd < 0) {
         int code = errno == ENOENT ? PS_ENOENT : errno == EACCES ? PS_EDENIED : PS_EIO;
         return ps_fail(e, code, "%s: %s", file, strerror(errno));
@@ -131,10 +135,17 @@ static int open_file(struct ps_lines *l, const char *file, struct ps_err *e)
 
 int ps_lines_open(struct ps_lines **ret, const char *file, struct ps_err *e)
 {
+    return ps_lines_open_waiting(ret, file, NULL, e);
+}
+
+int ps_lines_open_waiting(struct ps_lines **ret, const char *file, ps_lines_wait_fn *wait,
+                          struct ps_err *e)
+{
     struct ps_lines *l = malloc(sizeof(*l)); /* not calloc: the blocks need no zeroes */
     if (l == NULL)
         return ps_fail(e, PS_ENOMEM, "%s: no memory", file);
     memset(l, 0, offsetof(struct ps_lines, raw));
+    l->wait = wait;
     size_t len = strlen(file), keep = sizeof(l->name) - 4;
     bool is_stdin = strcmp(file, "-") == 0;
     snprintf(l->name, sizeof(l->name), "%s%s", len > keep ? "..." : "",
@@ -163,6 +174,10 @@ void ps_lines_close(struct ps_lines *l)
 static size_t read_file(struct ps_lines *l, void *to, size_t room)
 {
     ssize_t n;
+    if (l->wait != NULL && !l->wait(l->fd)) {
+        ps_fail(&l->failure, PS_ESTOP, "%s: interrupted", l->name);
+        return 0;
+    }
     do {
         n = read(l->fd, to, room);
     } while (n < 0 && errno == EINTR);

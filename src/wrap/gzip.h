@@ -24,6 +24,11 @@ struct ps_lines;
 /* "-" is standard input. PS_ENOENT, PS_EDENIED, PS_EINVAL (a folder), PS_EIO, PS_ENOMEM. Reads
  * nothing yet. */
 int ps_lines_open(struct ps_lines **ret, const char *file, struct ps_err *e);
+/* The same; before each read `wait` is asked, and false ends the lines with PS_ESTOP, after all
+ * whole ones that were read. A named pipe is opened without waiting for its writer: `wait` does. */
+typedef bool ps_lines_wait_fn(int fd);
+int ps_lines_open_waiting(struct ps_lines **ret, const char *file, ps_lines_wait_fn *wait,
+                          struct ps_err *e);
 void ps_lines_close(struct ps_lines *l);
 
 /* 1 and a line without its newline, valid until the next call; 0 at the end. A last line without a

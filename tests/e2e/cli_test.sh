@@ -191,6 +191,37 @@ like "the newest one of the last hours" "$code $out" '^0 \{"version":'
 pathstats snapshot show --data-dir "$A" --date 2015-05-18
 like "none was made that day" "$code $err" "^1 .*no snapshot was made in those hours; there are some from 20.* try --date 20"
 
+# --- Ctrl-C in an import ---
+
+# The named pipe can be opened for writing once the import reads it, after the log; then it waits.
+interrupted() { # name files…
+    local name=$1
+    shift
+    set -m # or it would ignore SIGINT
+    "$PATHSTATS" import --data-dir "$T/cut" "$@" >"$T/out" 2>"$T/err" &
+    local import=$!
+    set +m
+    exec 7>"$T/pipe"
+    kill -INT "$import"
+    wait "$import"
+    is "$name: 130" $? 130
+    exec 7>&-
+    out=$(cat "$T/out") err=$(cat "$T/err")
+    like "$name: how to go on" "$err" "interrupted: what is accepted is stored; .*import the same files again"
+}
+mkfifo "$T/pipe"
+interrupted "Ctrl-C" "$LOG" "$T/pipe"
+like "it says what is kept" "$out" "accepted +2,000$"
+is "and that is stored" "$(sql "$T/cut" "SELECT count(*) FROM traffic_events")" 2000
+pathstats verify --data-dir "$T/cut"
+is "and counted" "$code" 0
+pathstats import --data-dir "$T/cut" "$LOG"
+like "again: nothing counts twice" "$code $out" "duplicate +2,000 "
+start_server "$T/cut" --no-record-self || exit 1
+interrupted "Ctrl-C, through a server" "$LOG" "$T/pipe"
+like "it says what was there" "$out" "duplicate +2,000 "
+stop_server
+
 # --- what strangers write ---
 
 S=$T/strange

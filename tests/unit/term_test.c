@@ -12,7 +12,6 @@
 #include "cli/interrupt.h"
 #include "cli/term.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -114,8 +113,8 @@ static void one_and_many(void **state)
     assert_string_equal(ps_cli_many(to, 3, "row differs", "rows differ"), "3 rows differ");
 }
 
-/* In a child, because handlers stay. The thread that was made after `catch` must not be disturbed;
- * the read of the main thread ends. */
+/* In a child, because what is blocked stays so. The thread that was made after `catch` must not be
+ * disturbed; the wait of the main thread ends. */
 static void *wait_undisturbed(void *ctx)
 {
     char byte;
@@ -123,44 +122,27 @@ static void *wait_undisturbed(void *ctx)
     return n == 1 ? ctx : NULL; /* EINTR would be -1 */
 }
 
-static int interrupted_child(void)
+static int interrupted_child(int number)
 {
     int other[2], mine[2];
     pthread_t thread;
     void *result;
-    char byte;
     if (pipe(other) < 0 || pipe(mine) < 0)
         return 1;
     ps_interrupt_catch();
     if (pthread_create(&thread, NULL, wait_undisturbed, &other[0]) != 0 || ps_interrupted())
         return 2;
-    kill(getpid(), SIGINT); /* stays pending */
-    if (ps_interrupted())
-        return 3;
-    ps_interrupt_listen();
-    if (!ps_interrupted())
+    if (write(mine[1], "x", 1) != 1 || !ps_interrupt_wait(mine[0]))
+        return 3; /* there is something to read, and no signal */
+    char byte;
+    if (read(mine[0], &byte, 1) != 1)
         return 4;
-    ps_interrupt_catch(); /* once more, for the read */
-    ps_interrupt_listen();
     pid_t parent = getpid(), killer = fork();
-    if (killer == 0) {
-        for (;;) { /* whenever it comes, it comes while the read waits, or the next one does */
-            kill(parent, SIGTERM);
-            usleep(1000);
-            if (getppid() != parent)
-                _exit(0);
-        }
-    }
-    struct sigaction again;
-    sigaction(SIGTERM, NULL, &again);
-    again.sa_flags = 0;
-    sigaction(SIGTERM, &again, NULL);
-    ssize_t n = read(mine[0], &byte, 1);
-    int why = errno;
-    kill(killer, SIGKILL);
-    waitpid(killer, NULL, 0);
-    if (n != -1 || why != EINTR)
+    if (killer == 0) /* before the wait or in it: it must not matter */
+        _exit(kill(parent, number) == 0 ? 0 : 1);
+    if (ps_interrupt_wait(mine[0]) || !ps_interrupted() || ps_interrupt_wait(mine[0]))
         return 5;
+    waitpid(killer, NULL, 0);
     if (write(other[1], "x", 1) != 1 || pthread_join(thread, &result) != 0)
         return 6;
     return result == NULL ? 7 : 0;
@@ -168,13 +150,16 @@ static int interrupted_child(void)
 
 static void a_signal_is_noticed(void **state)
 {
-    int status = 0;
+    static const int numbers[] = {SIGINT, SIGTERM};
     (void)state;
-    pid_t child = fork();
-    if (child == 0)
-        _exit(interrupted_child());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    for (int i = 0; i < 2; i++) {
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0)
+            _exit(interrupted_child(numbers[i]));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
 }
 
 /* The second one means it. */
@@ -184,8 +169,8 @@ static void the_second_signal_ends_it(void **state)
     (void)state;
     pid_t child = fork();
     if (child == 0) {
+        signal(SIGINT, SIG_DFL);
         ps_interrupt_catch();
-        ps_interrupt_listen();
         raise(SIGINT);
         if (!ps_interrupted())
             _exit(1);
@@ -199,6 +184,7 @@ static void the_second_signal_ends_it(void **state)
 
 int main(void)
 {
+    signal(SIGINT, SIG_DFL); /* a run in the background ignores it */
     ps_term_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(widths),
