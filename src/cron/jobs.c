@@ -13,7 +13,9 @@
 struct slot {
     struct ps_job job;
     int64_t mark_ms, next_ms;
-    int64_t retry_ms; /* not before; only after a start that could not be recorded */
+    int64_t hold_ms;   /* not before; only after a start that could not be recorded */
+    int64_t retry_ms;  /* then again; only after a failure */
+    unsigned failures; /* in a row */
 };
 
 struct ps_jobs {
@@ -42,6 +44,26 @@ static void move_mark(struct slot *s, int64_t to_ms)
         s->next_ms = PS_JOBS_NEVER;
 }
 
+static void set_mark(struct slot *s, int64_t to_ms)
+{
+    s->mark_ms = INT64_MIN;
+    move_mark(s, to_ms);
+}
+
+/* What lies ahead was noted under a clock that has been set back since. */
+static void notice_set_back(struct ps_jobs *j, int64_t now_ms)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        struct slot *s = &j->slots[i];
+        if (s->mark_ms > now_ms + PS_JOBS_BACK_MAX_MS)
+            set_mark(s, now_ms);
+        if (s->hold_ms > now_ms + PS_JOBS_RETRY_MS)
+            s->hold_ms = now_ms;
+        if (s->failures > 0 && s->retry_ms > now_ms + PS_JOBS_RETRY_MAX_MS)
+            s->retry_ms = now_ms;
+    }
+}
+
 static struct slot *find_slot(struct ps_jobs *j, const char *name)
 {
     for (size_t i = 0; i < j->n; i++)
@@ -52,7 +74,7 @@ static struct slot *find_slot(struct ps_jobs *j, const char *name)
 
 static int64_t first_mark(int64_t last_start_ms, int64_t now_ms)
 {
-    bool usable = last_start_ms != 0 && last_start_ms <= now_ms + PS_JOBS_AHEAD_MAX_MS;
+    bool usable = last_start_ms != 0 && last_start_ms <= now_ms + PS_JOBS_BACK_MAX_MS;
     return usable ? last_start_ms : now_ms;
 }
 
@@ -75,8 +97,8 @@ int ps_jobs_open(struct ps_jobs **ret, const struct ps_jobs_config *config, stru
         }
         struct slot *s = &j->slots[j->n++];
         int64_t last = config->last_start_ms != NULL ? config->last_start_ms[i] : 0;
-        *s = (struct slot){.job = *job, .mark_ms = INT64_MIN, .retry_ms = INT64_MIN};
-        move_mark(s, first_mark(last, now_ms));
+        *s = (struct slot){.job = *job, .hold_ms = INT64_MIN, .retry_ms = PS_JOBS_NEVER};
+        set_mark(s, first_mark(last, now_ms));
     }
     *ret = j;
     return PS_OK;
@@ -112,7 +134,7 @@ static int run_slot(struct ps_jobs *j, struct slot *s, int64_t scheduled_ms,
     int code = h->started(h->ctx, s->job.name, scheduled_ms, read_clock(j), &run.run_id, e);
     if (code < 0)
         return code;
-    s->retry_ms = INT64_MIN;
+    s->hold_ms = INT64_MIN;
     move_mark(s, scheduled_ms);
     ps_buf_clear(&j->detail);
     run.outcome_code = s->job.run(s->job.ctx, scheduled_ms, &j->detail, &failure);
@@ -126,7 +148,20 @@ static int run_slot(struct ps_jobs *j, struct slot *s, int64_t scheduled_ms,
 
 static int64_t due_ms(const struct slot *s)
 {
-    return s->job.enabled ? later(s->next_ms, s->retry_ms) : PS_JOBS_NEVER;
+    int64_t due = s->retry_ms < s->next_ms ? s->retry_ms : s->next_ms;
+    return s->job.enabled ? later(due, s->hold_ms) : PS_JOBS_NEVER;
+}
+
+static void plan_retry(struct slot *s, int outcome_code, int64_t now_ms)
+{
+    s->retry_ms = PS_JOBS_NEVER;
+    s->failures = outcome_code < 0 ? s->failures + 1 : 0;
+    if (s->failures == 0)
+        return;
+    int64_t wait_ms = PS_JOBS_RETRY_MS;
+    for (unsigned i = 1; i < s->failures && wait_ms < PS_JOBS_RETRY_MAX_MS; i++)
+        wait_ms *= 2;
+    s->retry_ms = now_ms + (wait_ms < PS_JOBS_RETRY_MAX_MS ? wait_ms : PS_JOBS_RETRY_MAX_MS);
 }
 
 /* Returns false when the job asked to end the step. */
@@ -138,7 +173,9 @@ static bool run_due(struct ps_jobs *j, struct slot *s, int64_t now_ms)
     if (ps_cron_prev(&s->job.when, now_ms, &scheduled_ms) < 0)
         scheduled_ms = s->next_ms; /* longer ago than a search goes back */
     if (run_slot(j, s, scheduled_ms, &run, &unrecorded) < 0)
-        s->retry_ms = now_ms + PS_JOBS_RETRY_MS;
+        s->hold_ms = now_ms + PS_JOBS_RETRY_MS;
+    else if (run.outcome_code != PS_ESTOP)
+        plan_retry(s, run.outcome_code, read_clock(j));
     return run.outcome_code != PS_ESTOP;
 }
 
@@ -147,10 +184,9 @@ int64_t ps_jobs_step(struct ps_jobs *j, int64_t now_ms)
     PS_ASSERT(!j->running);
     bool go_on = true;
     j->running = true;
+    notice_set_back(j, now_ms);
     for (size_t i = 0; i < j->n && go_on; i++) {
         struct slot *s = &j->slots[i];
-        if (s->retry_ms > now_ms + PS_JOBS_RETRY_MS) /* the clock was set back meanwhile */
-            s->retry_ms = now_ms;
         if (due_ms(s) > now_ms)
             continue;
         go_on = run_due(j, s, now_ms);
@@ -172,6 +208,7 @@ int ps_jobs_run_now(struct ps_jobs *j, const char *name, int64_t now_ms, struct 
     if (j->running)
         return ps_fail(e, PS_EBUSY, "job \"%s\": another job is running", name);
     j->running = true;
+    notice_set_back(j, now_ms);
     int code = run_slot(j, s, now_ms, ret, e);
     j->running = false;
     return code;

@@ -4,16 +4,20 @@
  * of its own: the caller gives all three. So a year of runs takes a test no time.
  *
  * Each job has a mark: the time up to which its scheduled times are dealt with. It never moves
- * back. A job is due when a scheduled time lies after the mark and not after now; it then runs once
- * for the last such time, and the mark moves there. All the rules follow from that:
+ * back on its own. A job is due when a scheduled time lies after the mark and not after now; it
+ * then runs once for the last such time, and the mark moves there. All the rules follow from that:
  *   - however many times were missed (a stopped daemon, a long run, a clock set forward): one run;
- *   - a clock set back: the job waits until its mark is passed, no scheduled minute comes twice;
+ *   - a clock set back by up to PS_JOBS_BACK_MAX_MS: the job waits until its mark is passed, no
+ *     scheduled minute comes twice; set back further: the mark goes back to now, so that nothing
+ *     waits an hour because an hour comes twice;
  *   - the mark at open is the last recorded start, so that a missed run is made up for; without
  *     one (0) it is the time of open, so that a new job waits for its first scheduled time.
- * A recorded start too far ahead of now (PS_JOBS_AHEAD_MAX_MS) came from a clock that was wrong,
- * and would keep the job waiting, maybe for years; it counts as if the job started now.
+ * A recorded start further ahead of now than that came from a clock that was wrong, and would keep
+ * the job waiting, maybe for years; it counts as if the job started now.
  *
- * A run that failed or did not finish still counts as run; the next one is the next scheduled one.
+ * A scheduled run that failed is tried again after PS_JOBS_RETRY_MS, then after twice as long, up
+ * to PS_JOBS_RETRY_MAX_MS or the next scheduled time: what failed because a disk was full for ten
+ * minutes does not wait for the next night. A run that did not finish counts as run.
  *
  * Ownership: the config and its table are copied, the names and contexts in it only pointed to.
  * Threads: a handle serves one thread at a time; jobs and hooks run on it and must not close it.
@@ -32,8 +36,9 @@
 
 enum {
     PS_JOBS_DETAIL_MAX = 4096,
-    PS_JOBS_RETRY_MS = 60 * 1000,               /* after a start that could not be recorded */
-    PS_JOBS_AHEAD_MAX_MS = 24 * 60 * 60 * 1000, /* of a recorded start, at open */
+    PS_JOBS_RETRY_MS = 60 * 1000, /* after a failure, or a start that could not be recorded */
+    PS_JOBS_RETRY_MAX_MS = 60 * 60 * 1000,
+    PS_JOBS_BACK_MAX_MS = 60 * 1000, /* by which a clock may go back unnoticed */
 };
 
 /* `run` returns 0 or more for success, else a code with its text in `e`; what it appends to

@@ -10,6 +10,7 @@
 #include "daemon/life.h"
 #include "flow/capacity.h"
 #include "flow/snapshot.h"
+#include "flow/steady.h"
 #include "wrap/webhook.h"
 
 #include <inttypes.h>
@@ -28,6 +29,15 @@ enum {
 /* Orders that are no jobs come after them. */
 enum { JOB_ARCHIVE, JOB_SNAPSHOT, JOB_CAPACITY, JOB_COUNT, ORDER_REPLAY = JOB_COUNT, ORDER_PURGE };
 
+static const struct {
+    const char *name;
+    enum ps_trouble trouble;
+} job_table[JOB_COUNT] = {
+    [JOB_ARCHIVE] = {PS_JOB_ARCHIVE, PS_TROUBLE_ARCHIVE},
+    [JOB_SNAPSHOT] = {PS_JOB_SNAPSHOT, PS_TROUBLE_SNAPSHOT},
+    [JOB_CAPACITY] = {PS_JOB_CAPACITY, PS_TROUBLE_CAPACITY},
+};
+
 struct order {
     int job;
     int32_t day;
@@ -37,7 +47,8 @@ struct order {
 };
 
 struct ps_keeper {
-    struct ps_keeper_config config;
+    struct ps_keeper_config config; /* its clock is the steady one */
+    struct ps_steady_clock steady;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -54,8 +65,10 @@ struct ps_keeper {
     struct ps_letter_care letters;
     struct ps_jobs *jobs;
     struct ps_snapshot_pacer pacer;
-    int32_t ordered_day; /* NO_DAY: the archive job takes every old day */
-    struct ps_err last;  /* failure of the job that ran last */
+    int32_t ordered_day;     /* NO_DAY: the archive job takes every old day */
+    bool ordered;            /* the job that runs was ordered; who did gets its failure told */
+    enum ps_trouble running; /* whose trouble it is when the job that runs fails */
+    struct ps_err last;      /* failure of the job that ran last */
     struct ps_buf answer;
 };
 
@@ -183,6 +196,14 @@ static int64_t tell_now(void *ctx)
     return ps_clock_now_ms(k->config.clock);
 }
 
+static enum ps_trouble trouble_of(const char *job)
+{
+    int i = 0;
+    while (strcmp(job_table[i].name, job) != 0)
+        i++;
+    return job_table[i].trouble;
+}
+
 static int record_start(void *ctx, const char *job, int64_t scheduled_ms, int64_t started_ms,
                         int64_t *ret_id, struct ps_err *e)
 {
@@ -191,11 +212,26 @@ static int record_start(void *ctx, const char *job, int64_t scheduled_ms, int64_
     struct ps_run run = {
         .job = {job, strlen(job)}, .scheduled_ms = scheduled_ms, .started_ms = started_ms};
     int r = ps_ledger_run_started(k->life.ledger, &run, ret_id, &local);
-    if (r < 0)
-        ps_log(PS_LOG_ERROR, "job %s: %s", job, local.text);
+    k->running = trouble_of(job);
+    if (r < 0 && !k->ordered)
+        ps_trouble_begin(k->config.troubles, k->running, r, local.text);
     if (r < 0 && e != NULL)
         *e = local;
     return r;
+}
+
+/* What was stopped is neither a failure nor a success. A failed order is told to who gave it; one
+ * day that could be archived by order says nothing of the others. */
+static void tell_outcome(struct ps_keeper *k, int code, struct ps_str detail)
+{
+    bool one_day = k->ordered && k->running == PS_TROUBLE_ARCHIVE;
+    ps_fail(&k->last, code, "%.*s", (int)detail.len, detail.ptr);
+    if (code == PS_ESTOP || (code >= 0 && one_day))
+        return;
+    if (code < 0 && k->ordered)
+        ps_log(PS_LOG_ERROR, "%s, by order: %s", ps_trouble_name(k->running), k->last.text);
+    else
+        ps_trouble_report(k->config.troubles, k->running, code, k->last.text);
 }
 
 static void record_end(void *ctx, int64_t id, int64_t finished_ms, int code, struct ps_str detail)
@@ -207,13 +243,12 @@ static void record_end(void *ctx, int64_t id, int64_t finished_ms, int code, str
                          .finished_ms = finished_ms,
                          .outcome = {outcome, strlen(outcome)},
                          .detail = detail};
-    if (code < 0)
-        ps_log(PS_LOG_ERROR, "job: %s: %.*s", outcome, (int)detail.len, detail.ptr);
-    ps_fail(&k->last, code, "%.*s", (int)detail.len, detail.ptr);
+    tell_outcome(k, code, detail);
     ps_buf_clear(&k->answer);
     ps_buf_append(&k->answer, detail.ptr, detail.len);
     if (ps_ledger_run_finished(k->life.ledger, &run, &e) < 0)
-        ps_log(PS_LOG_ERROR, "job: %s", e.text);
+        ps_log(PS_LOG_ERROR, "%s: its end cannot be recorded: %s", ps_trouble_name(k->running),
+               e.text);
 }
 
 /* A run that was cut short, by a stop or a crash, is due again at once. */
@@ -239,9 +274,9 @@ static int open_jobs(struct ps_keeper *k, struct ps_err *e)
 {
     const struct ps_config *c = k->config.config;
     struct ps_job jobs[JOB_COUNT] = {
-        [JOB_ARCHIVE] = {.name = PS_JOB_ARCHIVE, .run = run_archive, .ctx = k},
-        [JOB_SNAPSHOT] = {.name = PS_JOB_SNAPSHOT, .run = run_snapshot, .ctx = k},
-        [JOB_CAPACITY] = {.name = PS_JOB_CAPACITY, .run = run_capacity, .ctx = k},
+        [JOB_ARCHIVE] = {.run = run_archive, .ctx = k},
+        [JOB_SNAPSHOT] = {.run = run_snapshot, .ctx = k},
+        [JOB_CAPACITY] = {.run = run_capacity, .ctx = k},
     };
     int64_t last[JOB_COUNT] = {0};
     int r = plan(&jobs[JOB_ARCHIVE], c->cron_archive, e);
@@ -249,6 +284,8 @@ static int open_jobs(struct ps_keeper *k, struct ps_err *e)
         r = plan(&jobs[JOB_SNAPSHOT], c->cron_snapshot, e);
     if (r == 0)
         r = plan(&jobs[JOB_CAPACITY], c->cron_capacity, e);
+    for (int i = 0; i < JOB_COUNT; i++)
+        jobs[i].name = job_table[i].name;
     for (int i = 0; r == 0 && i < JOB_COUNT; i++)
         r = ps_ledger_runs(k->life.ledger, (struct ps_str){jobs[i].name, strlen(jobs[i].name)},
                            RUNS_LOOKED_AT, take_latest_start, &last[i], e);
@@ -301,7 +338,6 @@ static void carry_out(struct ps_keeper *k, const struct order *order)
         tend_letters(k, order);
         return;
     }
-    static const char *const names[] = {PS_JOB_ARCHIVE, PS_JOB_SNAPSHOT, PS_JOB_CAPACITY};
     struct ps_jobs_run run = {0};
     struct ps_err e = {0};
     int64_t now_ms = ps_clock_now_ms(k->config.clock);
@@ -309,7 +345,9 @@ static void carry_out(struct ps_keeper *k, const struct order *order)
     int r = order->job == JOB_ARCHIVE ? ps_archive_check(&k->life.archiver, order->day, &e) : 0;
     if (r == 0) {
         k->ordered_day = order->job == JOB_ARCHIVE ? order->day : NO_DAY;
-        r = ps_jobs_run_now(k->jobs, names[order->job], now_ms, &run, &e);
+        k->ordered = true;
+        r = ps_jobs_run_now(k->jobs, job_table[order->job].name, now_ms, &run, &e);
+        k->ordered = false;
         k->ordered_day = NO_DAY;
         if (r == 0 && run.outcome_code < 0) {
             r = run.outcome_code;
@@ -371,8 +409,8 @@ static void refresh_if_due(struct ps_keeper *k)
     if (!ps_snapshot_pacer_due(&k->pacer, c->aggregator->batches, ps_clock_monotonic_us(c->clock)))
         return;
     ps_buf_init(&detail, ANSWER_MAX);
-    if (run_snapshot(k, 0, &detail, &e) < 0)
-        ps_log(PS_LOG_ERROR, "snapshot: %s", e.text);
+    int r = run_snapshot(k, 0, &detail, &e);
+    ps_trouble_report(c->troubles, PS_TROUBLE_SNAPSHOT, r, e.text);
     ps_buf_done(&detail);
 }
 
@@ -422,6 +460,8 @@ static int open_here(struct ps_keeper *k, struct ps_err *e)
         .troubles = c->troubles,
         .counting = c->counting,
     };
+    k->life.archiver.left_pending = true; /* maybe, by a process that died */
+    snprintf(k->life.archiver.why, sizeof k->life.archiver.why, "it was cut short");
     return open_jobs(k, e);
 }
 
@@ -449,6 +489,8 @@ int ps_keeper_open(struct ps_keeper **ret, const struct ps_keeper_config *config
     if (k == NULL)
         return ps_fail(e, PS_ENOMEM, "no memory");
     k->config = *config;
+    ps_steady_clock_init(&k->steady, config->clock, config->troubles);
+    k->config.clock = &k->steady.clock;
     k->ordered_day = NO_DAY;
     ps_buf_init(&k->answer, ANSWER_MAX + PS_JOBS_DETAIL_MAX);
     ps_snapshot_pacer_init(&k->pacer, (uint64_t)config->config->snapshot_batches);

@@ -4,6 +4,10 @@
  *     snapshot  by its trigger, and after so many batches, at most once a second
  *     capacity  measure, warn, and at 95 % archive the oldest eligible day
  *
+ * They go by a steady clock (flow/steady): a wall clock that jumps archives nothing before its new
+ * time has lasted some minutes. A run that fails is the trouble of its job until one passes; it is
+ * tried again within minutes (cron/jobs).
+ *
  * One thing at a time, so no job overlaps itself. Runs are recorded in the ledger; runs by the
  * number of batches are not. A job that is running when the keeper is closed is stopped between two
  * events and taken up again at the next start.

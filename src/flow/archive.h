@@ -37,7 +37,8 @@ struct ps_archiver {
     /* May be NULL. `done` events so far; a negative return ends the work with that code. */
     int (*progress)(void *ctx, int32_t day, enum ps_archive_phase phase, uint64_t done);
     void *ctx;
-    /* Private. A day was left pending because its failure could not be written down, and why. */
+    /* Days may be pending that nobody archives, because a failure could not be written down or a
+     * process died, and why; ps_archive_mend looks. */
     bool left_pending;
     char why[PS_ERR_TEXT_MAX];
 };

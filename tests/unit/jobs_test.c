@@ -268,13 +268,27 @@ static void test_clock_set_back(void **state)
     open_at(w, "2025-10-15 09:58:00");
     step_at(w, "2025-10-15 10:00:00");
     assert_int_equal(w->n_runs, 1);
-    w->now_ms = at("2025-10-15 08:59:00");
-    for (int i = 0; i < 66; i++, w->now_ms += MINUTE) /* the hour again, up to 10:04 */
-        assert_int_equal(step(w), at("2025-10-15 10:05:00"));
+    assert_int_equal(step_at(w, "2025-10-15 08:59:00"), at("2025-10-15 09:00:00"));
     assert_int_equal(w->n_runs, 1);
-    step(w);
-    assert_int_equal(w->n_runs, 2);
-    check_run(w, 1, "sweep", "2025-10-15 10:05:00", "2025-10-15 10:05:00");
+    for (int i = 0; i < 66; i++, w->now_ms += MINUTE) /* the hour again, up to 10:04 */
+        step(w);
+    assert_int_equal(w->n_runs, 1 + 13);
+    check_run(w, 1, "sweep", "2025-10-15 09:00:00", "2025-10-15 09:00:00");
+    check_run(w, 13, "sweep", "2025-10-15 10:00:00", "2025-10-15 10:00:00");
+}
+
+/* As time servers do: no minute comes twice, and none is waited for longer. */
+static void test_clock_set_back_a_little(void **state)
+{
+    struct world *w = *state;
+    add_job(w, "sweep", "*/5 * * * *", 0);
+    open_at(w, "2025-10-15 09:58:00");
+    step_at(w, "2025-10-15 10:00:00");
+    assert_int_equal(w->n_runs, 1);
+    assert_int_equal(step_at(w, "2025-10-15 09:59:00"), at("2025-10-15 10:05:00"));
+    assert_int_equal(step_at(w, "2025-10-15 10:00:00"), at("2025-10-15 10:05:00"));
+    assert_int_equal(w->n_runs, 1);
+    assert_int_equal(step_at(w, "2025-10-15 09:58:59"), at("2025-10-15 10:00:00"));
 }
 
 static void test_clock_set_back_during_a_run(void **state)
@@ -294,7 +308,10 @@ static void test_clock_set_back_across_a_restart(void **state)
 {
     struct world *w = *state;
     add_job(w, "backup", "0 2 * * *", at("2025-10-15 02:00:01"));
-    open_at(w, "2025-10-15 01:30:00");
+    open_at(w, "2025-10-15 01:30:00"); /* by far more than a time server takes back */
+    assert_int_equal(step(w), at("2025-10-15 02:00:00"));
+    ps_jobs_close(w->jobs);
+    open_at(w, "2025-10-15 01:59:30");
     assert_int_equal(step_at(w, "2025-10-15 02:00:00"), at("2025-10-16 02:00:00"));
     assert_int_equal(w->n_runs, 0);
 }
@@ -367,17 +384,19 @@ static void test_run_now(void **state)
     assert_int_equal(ran.run_id, 100);
     assert_int_equal(ran.outcome_code, PS_EIO);
     check_run(w, 0, "backup", "2025-10-15 02:00:30", "2025-10-15 02:00:30");
-    assert_int_equal(step(w), at("2025-10-16 02:00:00")); /* what was due is dealt with */
+    assert_int_equal(step(w), at("2025-10-16 02:00:00")); /* what was due is dealt with; who gave
+                                                             the order knows that it failed */
     assert_int_equal(w->n_runs, 1);
     w->now_ms = at("2025-10-16 01:59:59");
     assert_int_equal(ps_jobs_run_now(w->jobs, "backup", w->now_ms, &ran, &e), PS_OK);
     step_at(w, "2025-10-16 02:00:00"); /* but what is still to come is not */
     assert_int_equal(w->n_runs, 3);
-    /* under a clock set back, a run by hand does not bring the past back */
+    /* under a clock set back, two o'clock is still to come */
     w->now_ms = at("2025-10-16 01:00:00");
     assert_int_equal(ps_jobs_run_now(w->jobs, "backup", w->now_ms, &ran, &e), PS_OK);
+    w->outcome_code = 0;
     assert_int_equal(step_at(w, "2025-10-16 02:00:00"), at("2025-10-17 02:00:00"));
-    assert_int_equal(w->n_runs, 4);
+    assert_int_equal(w->n_runs, 5);
 }
 
 static int run_another(void *ctx, int64_t scheduled_ms, struct ps_buf *detail, struct ps_err *e)
@@ -423,13 +442,44 @@ static void test_failures_are_recorded(void **state)
         w->fails_with = cases[i].fails_with;
         w->now_ms += HOUR;
         step(w);
-        assert_int_equal(w->n_runs, i + 1); /* a failure is not tried again before its next time */
+        assert_int_equal(w->n_runs, i + 1); /* a failure is not tried again at once */
         step(w);
         assert_int_equal(w->n_runs, i + 1);
         assert_int_equal(w->runs[i].outcome_code, PS_EIO);
         assert_int_equal(w->runs[i].finishes, 1);
         assert_string_equal(w->runs[i].detail, cases[i].detail);
     }
+}
+
+/* Ten minutes of a full disk do not cost a night. */
+static void test_a_failed_run_is_tried_again(void **state)
+{
+    static const int minutes[] = {1, 2, 4, 8, 16, 32, 60, 60, 60};
+    struct world *w = *state;
+    add_job(w, "backup", "0 2 * * *", 0);
+    open_at(w, "2025-10-15 01:00:00");
+    w->now_ms = at("2025-10-15 02:00:00");
+    w->outcome_code = PS_EFULL;
+    int64_t next_ms = step(w);
+    for (size_t i = 0; i < PS_COUNT_OF(minutes); i++) {
+        assert_int_equal(next_ms, w->now_ms + minutes[i] * MINUTE);
+        w->now_ms = next_ms - 1;
+        step(w);
+        assert_int_equal(w->n_runs, i + 1);
+        w->now_ms = next_ms;
+        next_ms = step(w);
+        assert_int_equal(w->n_runs, i + 2);
+    }
+    check_run(w, 1, "backup", "2025-10-15 02:00:00", "2025-10-15 02:01:00");
+    w->now_ms -= 3 * HOUR; /* a clock set back does not make it wait longer */
+    assert_int_equal(step(w), w->now_ms + 60 * MINUTE);
+    assert_int_equal(w->n_runs, PS_COUNT_OF(minutes) + 2);
+    w->outcome_code = 0;
+    w->now_ms += 60 * MINUTE;
+    assert_int_equal(step(w), at("2025-10-16 02:00:00"));
+    w->now_ms = at("2025-10-16 02:00:00"); /* and it begins with a minute again */
+    w->outcome_code = PS_EFULL;
+    assert_int_equal(step(w), w->now_ms + MINUTE);
 }
 
 static void test_start_that_cannot_be_recorded(void **state)
@@ -574,6 +624,7 @@ int main(void)
         TEST(test_long_run_collapses_missed_times),
         TEST(test_one_after_the_other),
         TEST(test_clock_set_back),
+        TEST(test_clock_set_back_a_little),
         TEST(test_clock_set_back_during_a_run),
         TEST(test_clock_set_back_across_a_restart),
         TEST(test_start_recorded_in_the_future),
@@ -583,6 +634,7 @@ int main(void)
         TEST(test_run_now),
         TEST(test_a_run_starts_no_other),
         TEST(test_failures_are_recorded),
+        TEST(test_a_failed_run_is_tried_again),
         TEST(test_start_that_cannot_be_recorded),
         TEST(test_retry_survives_a_clock_set_back),
         TEST(test_retry_is_over_once_it_ran),

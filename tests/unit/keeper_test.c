@@ -7,12 +7,16 @@
  */
 #include "contract/store_world.h"
 
+#include "cron/expr.h"
 #include "daemon/keeper.h"
 #include "flow/archive.h"
 #include "flow/snapshot.h"
+#include "flow/steady.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <time.h>
 
 enum { OLD = DAY - 10, FEW = 20, RETENTION = 3, PATIENCE_S = 30, ANSWERS_MAX = 128 };
@@ -22,6 +26,8 @@ struct house {
     struct ps_config config;
     struct ps_datadir dir;
     struct ps_clock_manual clock;
+    struct ps_clock *keepers; /* its clock; that one unless a test takes another */
+    struct ps_troubles troubles;
     struct ps_aggregator_counters counters;
     struct ps_store *store;
     struct ps_ledger *ledger;
@@ -46,6 +52,8 @@ static int open_house(void **state)
     struct house *h = calloc(1, sizeof *h);
     place_make(&h->place, "kv");
     ps_clock_manual_init(&h->clock, NOON);
+    h->keepers = &h->clock.clock;
+    ps_troubles_init(&h->troubles, &h->clock.clock, NULL, NULL);
     ps_config_init(&h->config);
     OK(ps_config_set(&h->config, "data_dir", h->place.folder, PS_FROM_FLAG, &test_err));
     OK(ps_datadir_init(&h->dir, h->place.folder, &test_err));
@@ -70,6 +78,7 @@ static int close_house(void **state)
     ps_queue_close(h->queue);
     ps_ledger_close(h->ledger);
     ps_store_close(h->store);
+    ps_troubles_done(&h->troubles);
     pthread_cond_destroy(&h->answered);
     pthread_mutex_destroy(&h->lock);
     place_remove(&h->place);
@@ -85,7 +94,8 @@ static int try_keeper(struct house *h)
                                       .commit = h->commit,
                                       .troubles = h->troubles,
                                       .kv = h->kv,
-                                      .clock = &h->clock.clock,
+                                      .clock = h->keepers,
+                                      .troubles = &h->troubles,
                                       .aggregator = &h->counters};
     return ps_keeper_open(&h->keeper, &config, &test_err);
 }
@@ -621,12 +631,296 @@ static void what_cannot_be_opened_says_why(void **state)
     assert_non_null(strstr(test_err.text, "tape"));
 }
 
+/* --- somebody sets the clock --- */
+
+static bool is_troubled(struct house *h, enum ps_trouble which)
+{
+    struct ps_trouble_state state;
+    return ps_trouble_get(&h->troubles, which, &state);
+}
+
+/* Full as well, so that capacity asks for the oldest day that may go. */
+static void open_before_two(struct house *h)
+{
+    OK(ps_config_set(&h->config, "cron_capacity", "* * * * *", PS_FROM_FLAG, &test_err));
+    h->config.max_db_size = 1000;
+    store_events(h, DAY - 1);
+    store_events(h, DAY);
+    h->clock.now_ms = TWO_TODAY - 1000;
+    open_keeper(h);
+    WAIT_FOR(h, order_archive(h, OLD) == PS_ENOENT); /* it is at work */
+    h->clock.wall_ahead_ms = 10 * PS_MS_PER_DAY;
+    WAIT_FOR(h, is_troubled(h, PS_TROUBLE_CLOCK));
+}
+
+/* I6: today is not over. */
+static void a_clock_days_ahead_for_seconds_archives_nothing(void **state)
+{
+    struct house *h = *state;
+    open_before_two(h);
+    h->clock.now_ms += 2000; /* the jobs come due all the same, by the old time */
+    WAIT_FOR(h, finished_runs(h, "archive") == 1 && finished_runs(h, "capacity") >= 1);
+    assert_int_equal(order_archive(h, DAY), PS_EINVAL);
+    assert_int_equal(*ps_keeper_level(h->keeper), 95);
+    assert_int_equal(state_of(h, DAY - 1), PS_DAY_OPEN);
+    assert_int_equal(state_of(h, DAY), PS_DAY_OPEN);
+    h->clock.wall_ahead_ms = 0;
+    WAIT_FOR(h, !is_troubled(h, PS_TROUBLE_CLOCK));
+    assert_int_equal(order_archive(h, DAY), PS_EINVAL);
+}
+
+static void a_clock_that_stays_ahead_is_believed(void **state)
+{
+    struct house *h = *state;
+    open_before_two(h);
+    h->clock.now_ms += PS_STEADY_CONFIRM_MS;
+    WAIT_FOR(h, state_of(h, DAY) == PS_DAY_CLEANED && state_of(h, DAY - 1) == PS_DAY_CLEANED);
+    assert_false(is_troubled(h, PS_TROUBLE_CLOCK));
+}
+
+static void a_clock_set_back_stops_no_job(void **state)
+{
+    struct house *h = *state;
+    open_keeper(h);
+    h->clock.now_ms += 5 * PS_MS_PER_MINUTE;
+    WAIT_FOR(h, finished_runs(h, "snapshot") == 1);
+    h->clock.wall_ahead_ms = -PS_MS_PER_HOUR;
+    WAIT_FOR(h, is_troubled(h, PS_TROUBLE_CLOCK));
+    h->clock.now_ms += 5 * PS_MS_PER_MINUTE; /* meanwhile by the old time, then by the new one */
+    WAIT_FOR(h, !is_troubled(h, PS_TROUBLE_CLOCK));
+    for (int i = 0; i < 3; i++) {
+        int before = finished_runs(h, "snapshot");
+        h->clock.now_ms += 5 * PS_MS_PER_MINUTE;
+        WAIT_FOR(h, finished_runs(h, "snapshot") > before);
+    }
+}
+
+/* --- what fails, and works again --- */
+
+static void make_file(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+}
+
+static void a_failed_archive_is_told_and_tried_again(void **state)
+{
+    struct house *h = *state;
+    char file[PLACE_PATH_MAX + 64];
+    store_events(h, OLD);
+    h->clock.now_ms = TWO_TODAY - 1000;
+    open_keeper(h);
+    snprintf(file, sizeof file, "%s/objects/events-archive", h->place.folder);
+    make_file(file); /* where a folder is wanted */
+    h->clock.now_ms += 1000;
+    WAIT_FOR(h, is_troubled(h, PS_TROUBLE_ARCHIVE));
+    WAIT_FOR(h, finished_runs(h, "archive") == 1);
+    assert_int_equal(state_of(h, OLD), PS_DAY_FAILED);
+    assert_int_equal(remove(file), 0);
+    store_events(h, OLD - 1);
+    assert_int_equal(order_archive(h, OLD - 1), 0);
+    assert_true(is_troubled(h, PS_TROUBLE_ARCHIVE)); /* one day says nothing of the others */
+    h->clock.now_ms += PS_MS_PER_MINUTE;             /* not the next night */
+    WAIT_FOR(h, finished_runs(h, "archive") == 3);
+    assert_int_equal(state_of(h, OLD), PS_DAY_CLEANED);
+    WAIT_FOR(h, !is_troubled(h, PS_TROUBLE_ARCHIVE));
+}
+
+static void a_day_sealed_by_a_process_that_died_takes_events_again(void **state)
+{
+    struct house *h = *state;
+    struct ps_day pending = {.day = OLD, .state = PS_DAY_PENDING};
+    OK(ps_config_set(&h->config, "cron_archive", "off", PS_FROM_FLAG, &test_err));
+    store_events(h, OLD);
+    OK(ps_ledger_mark(h->ledger, &pending, PS_FROM_STATE(PS_DAY_OPEN), &test_err));
+    open_keeper(h);
+    WAIT_FOR(h, state_of(h, OLD) == PS_DAY_FAILED);
+}
+
+static int put_fails(struct ps_kv *kv, struct ps_str key, struct ps_str value, int64_t ttl_ms,
+                     int64_t now_ms, struct ps_err *e)
+{
+    (void)kv;
+    (void)key;
+    (void)value;
+    (void)ttl_ms;
+    (void)now_ms;
+    return ps_fail(e, PS_EFULL, "no room in the kv");
+}
+
+static void snapshot_and_capacity_are_told_too(void **state)
+{
+    struct house *h = *state;
+    struct ps_kv_ops full = *h->kv->ops;
+    full.put = put_fails;
+    h->kv->ops = &full;
+    OK(ps_config_set(&h->config, "cron_capacity", "* * * * *", PS_FROM_FLAG, &test_err));
+    open_keeper(h);
+    h->clock.now_ms += 5 * PS_MS_PER_MINUTE;
+    WAIT_FOR(h, is_troubled(h, PS_TROUBLE_SNAPSHOT) && is_troubled(h, PS_TROUBLE_CAPACITY));
+    WAIT_FOR(h, finished_runs(h, "capacity") == 1 && finished_runs(h, "snapshot") == 1);
+    h->kv->ops = &ps_kv_mem;
+    h->clock.now_ms += PS_MS_PER_MINUTE; /* the snapshot's next time is four minutes away */
+    WAIT_FOR(h, !is_troubled(h, PS_TROUBLE_SNAPSHOT) && !is_troubled(h, PS_TROUBLE_CAPACITY));
+    h->kv->ops = &full;
+    atomic_store(&h->counters.batches, (uint64_t)h->config.snapshot_batches);
+    h->clock.now_ms += 1000;
+    WAIT_FOR(h, is_troubled(h, PS_TROUBLE_SNAPSHOT)); /* the one after so many batches */
+    ps_keeper_stop(h->keeper);
+    h->kv->ops = &ps_kv_mem;
+}
+
+static void a_run_that_cannot_be_recorded_is_told(void **state)
+{
+    struct house *h = *state;
+    open_keeper(h);
+    run_sql(h->dir.database, "CREATE TRIGGER no_room BEFORE INSERT ON job_runs BEGIN"
+                             " SELECT RAISE(ABORT, 'no room'); END");
+    h->clock.now_ms += 5 * PS_MS_PER_MINUTE;
+    WAIT_FOR(h, is_troubled(h, PS_TROUBLE_SNAPSHOT));
+    run_sql(h->dir.database, "DROP TRIGGER no_room");
+    h->clock.now_ms += PS_MS_PER_MINUTE;
+    WAIT_FOR(h, !is_troubled(h, PS_TROUBLE_SNAPSHOT));
+}
+
+/* Who gave it has the answer. */
+static void an_order_that_fails_is_no_trouble(void **state)
+{
+    struct house *h = *state;
+    char file[PLACE_PATH_MAX + 64];
+    store_events(h, OLD);
+    open_keeper(h);
+    snprintf(file, sizeof file, "%s/objects/events-archive", h->place.folder);
+    make_file(file);
+    assert_true(order_archive(h, OLD) < 0);
+    assert_false(is_troubled(h, PS_TROUBLE_ARCHIVE));
+}
+
+/* --- the webhook --- */
+
+struct hook {
+    int fd;
+    _Atomic int posts;
+};
+
+static void *answer_posts(void *arg)
+{
+    static const char ok[] = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    struct hook *hook = arg;
+    int fd;
+    while ((fd = accept(hook->fd, NULL, NULL)) >= 0) {
+        char request[8192];
+        if (recv(fd, request, sizeof request, 0) > 0) {
+            hook->posts++;
+            send(fd, ok, sizeof ok - 1, MSG_NOSIGNAL);
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+/* Not again at each look while it stays as full as it is. */
+static void a_level_is_posted_once(void **state)
+{
+    struct house *h = *state;
+    struct hook hook = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    char url[64];
+    pthread_t thread;
+    assert_int_equal(bind(hook.fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(hook.fd, 8), 0);
+    assert_int_equal(getsockname(hook.fd, (struct sockaddr *)&a, &len), 0);
+    assert_int_equal(pthread_create(&thread, NULL, answer_posts, &hook), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(a.sin_port));
+    OK(ps_config_set(&h->config, "webhook", url, PS_FROM_FLAG, &test_err));
+    OK(ps_config_set(&h->config, "cron_capacity", "* * * * *", PS_FROM_FLAG, &test_err));
+    h->config.max_db_size = 1000;
+    open_keeper(h);
+    for (int runs = 1; runs <= 3; runs++) {
+        h->clock.now_ms += PS_MS_PER_MINUTE;
+        WAIT_FOR(h, finished_runs(h, "capacity") == runs);
+        assert_int_equal(hook.posts, 1);
+    }
+    shutdown(hook.fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+    close(hook.fd);
+}
+
 /* --- the end --- */
 
 static void *stop_keeper(void *arg)
 {
     ps_keeper_stop(((struct house *)arg)->keeper);
     return NULL;
+}
+
+/* A clock that has the keeper stopped as soon as somebody asks for the time in the middle of a run.
+ */
+struct stopping_clock {
+    struct ps_clock clock;
+    struct house *house;
+    pthread_t stopper;
+    _Atomic bool armed;
+};
+
+static bool a_run_goes_on(struct house *h)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    assert_int_equal(sqlite3_open(h->dir.database, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT 1 FROM job_runs WHERE finished = 0", -1, &q, NULL),
+        SQLITE_OK);
+    bool found = sqlite3_step(q) == SQLITE_ROW;
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return found;
+}
+
+static void take_no_answer(void *ctx, int code, const char *text)
+{
+    (void)ctx;
+    (void)code;
+    (void)text;
+}
+
+static int64_t stopping_now_ms(struct ps_clock *c)
+{
+    struct stopping_clock *s = (struct stopping_clock *)c;
+    struct house *h = s->house;
+    if (s->armed && a_run_goes_on(h)) {
+        s->armed = false;
+        assert_int_equal(pthread_create(&s->stopper, NULL, stop_keeper, h), 0);
+        while (ps_keeper_snapshot(h->keeper, take_no_answer, NULL, NULL) != PS_ESTOP)
+            breathe(h);
+    }
+    return ps_clock_now_ms(&h->clock.clock);
+}
+
+static int64_t stopping_monotonic_us(struct ps_clock *c)
+{
+    return ps_clock_monotonic_us(&((struct stopping_clock *)c)->house->clock.clock);
+}
+
+/* What the keeper works on is put down: a stop need not wait for days of archiving. */
+static void closing_stops_a_run(void **state)
+{
+    struct house *h = *state;
+    struct stopping_clock clock = {{stopping_now_ms, stopping_monotonic_us, NULL}, h, 0, false};
+    h->keepers = &clock.clock;
+    store_events(h, OLD);
+    open_keeper(h);
+    clock.armed = true;
+    OK(ps_keeper_archive(h->keeper, OLD, take_answer, h, &test_err));
+    await_answers(h, 1);
+    WAIT_FOR(h, !clock.armed);
+    pthread_join(clock.stopper, NULL);
+    assert_int_equal(h->codes[0], PS_ESTOP);
+    assert_int_equal(state_of(h, OLD), PS_DAY_PENDING);
+    EXPECT_TEXT("archive stopped 1760529600000\n",
+                ps_ledger_runs(h->ledger, PS_STR_NONE, 10, dump_run, &got, &test_err));
 }
 
 /* Holds the keeper's thread in an answer. */
@@ -718,6 +1012,16 @@ int main(void)
         TEST(a_stopped_run_is_taken_up_again),
         TEST(a_run_that_died_is_taken_up_again),
         TEST(what_cannot_be_opened_says_why),
+        TEST(a_clock_days_ahead_for_seconds_archives_nothing),
+        TEST(a_clock_that_stays_ahead_is_believed),
+        TEST(a_clock_set_back_stops_no_job),
+        TEST(a_failed_archive_is_told_and_tried_again),
+        TEST(a_day_sealed_by_a_process_that_died_takes_events_again),
+        TEST(snapshot_and_capacity_are_told_too),
+        TEST(a_run_that_cannot_be_recorded_is_told),
+        TEST(an_order_that_fails_is_no_trouble),
+        TEST(a_level_is_posted_once),
+        TEST(closing_stops_a_run),
         TEST(closing_answers_who_waits),
         TEST(orders_are_bounded),
     };
