@@ -6,7 +6,7 @@
  *     POST /api/events   202 {"accepted":n,"rejected":m,"rejections":[{line,index,reason,message}]}
  *                        once the events are durable (I3); 400 when none was accepted; 413; 415;
  *                        503 with Retry-After while the queue is full (I8)
- *     GET /api/health    200, or 503 when the aggregator's heartbeat is missing
+ *     GET /api/health    200 {"status":"ok"|"degraded","reasons":[...],...}, or 503 "failing"
  *     see routes.c for the rest
  *
  * There are no access tokens yet, so it listens on loopback alone and answers only requests that

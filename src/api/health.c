@@ -1,17 +1,20 @@
-/* health.c - GET /api/health: is it up, and does the aggregator count?
+/* health.c - GET /api/health: does it take events in, and does it count them?
  *
- * Load balancers ask often, so what costs a look-up (the heartbeat in the KV, the queue's numbers)
- * is remembered for a second. The aggregator may be another process: its heartbeat is the only
- * sign of life there is in that case, its counters are null then.
+ * The table of troubles says what happened: "failing" (503) while events cannot be taken in, stored
+ * or counted, "degraded" (200) while something else does not work (taking this server out of
+ * rotation would mend nothing), else "ok"; each trouble is a reason. What exactly failed, with the
+ * names of files, is for the log.
  *
- * "degraded" goes with 503 when the heartbeat is missing. It goes with 200 while the aggregator
- * beats but retries a failing batch: taking this server out of rotation would mend nothing.
+ * An aggregator in another process has no table here. Its heartbeat is the only sign of life then,
+ * and its counters are null. Load balancers ask often, so what costs a look-up (the heartbeat in
+ * the KV, the queue's numbers) is remembered for a second.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "api/respond.h"
 
 #include "base/log.h"
+#include "base/time.h"
 
 enum { HEARTBEAT_DIGITS_MAX = 19 };
 
@@ -91,18 +94,86 @@ static void write_queue(struct ps_api *api, struct ps_json *w)
     ps_json_close(w, '}');
 }
 
+/* --- the state --- */
+
+static const char *const severity_names[] = {[PS_DEGRADED] = "degraded", [PS_FAILING] = "failing"};
+
+static void write_reason(struct ps_json *w, const char *name, enum ps_severity severity,
+                         const char *message)
+{
+    ps_json_key(w, "name");
+    ps_json_text(w, name);
+    ps_json_key(w, "severity");
+    ps_json_text(w, severity_names[severity]);
+    ps_json_key(w, "message");
+    ps_json_text(w, message);
+}
+
+static void write_trouble(struct ps_json *w, enum ps_trouble which,
+                          const struct ps_trouble_state *state)
+{
+    char since[PS_ISO_LEN + 1];
+    ps_time_format_iso(since, state->since_ms);
+    ps_json_open(w, '{');
+    write_reason(w, ps_trouble_name(which), ps_trouble_severity(which), ps_trouble_help(which));
+    ps_json_key(w, "kind");
+    ps_json_text(w, ps_code_name(state->code));
+    ps_json_key(w, "since");
+    ps_json_text(w, since);
+    ps_json_key(w, "failures");
+    ps_json_uint(w, state->failures);
+    ps_json_close(w, '}');
+}
+
+struct health {
+    size_t count; /* of troubles */
+    bool failing, heartbeat_missing;
+    enum ps_trouble which[PS_TROUBLE_COUNT];
+    struct ps_trouble_state states[PS_TROUBLE_COUNT];
+};
+
+static void look(struct ps_api *api, int64_t uptime_s, struct health *ret)
+{
+    struct health h = {.heartbeat_missing = api->config.aggregator == NULL && !api->health.beats &&
+                                            uptime_s >= PS_API_YOUNG_S};
+    h.failing = h.heartbeat_missing;
+    for (int i = 0; i < PS_TROUBLE_COUNT; i++) {
+        enum ps_trouble which = (enum ps_trouble)i;
+        if (!ps_trouble_get(api->config.troubles, which, &h.states[h.count]))
+            continue;
+        h.which[h.count++] = which;
+        h.failing |= ps_trouble_severity(which) == PS_FAILING;
+    }
+    *ret = h;
+}
+
+static void write_reasons(const struct health *h, struct ps_json *w)
+{
+    ps_json_key(w, "reasons");
+    ps_json_open(w, '[');
+    for (size_t i = 0; i < h->count; i++)
+        write_trouble(w, h->which[i], &h->states[i]);
+    if (h->heartbeat_missing) {
+        ps_json_open(w, '{');
+        write_reason(w, "heartbeat_missing", PS_FAILING,
+                     "the aggregator, another process, does not beat: nothing is counted");
+        ps_json_close(w, '}');
+    }
+    ps_json_close(w, ']');
+}
+
 void ps_handle_health(struct ps_request *rq)
 {
     struct ps_api *api = rq->api;
+    struct health h;
     ps_health_refresh(api);
     int64_t uptime_s = (ps_clock_monotonic_us(api->config.clock) - api->started_us) / (1000 * 1000);
-    bool alive = !api->health.failed && (api->health.beats || uptime_s < PS_API_YOUNG_S);
-    bool failing =
-        api->config.aggregator != NULL && atomic_load(&api->config.aggregator->failing) != 0;
+    look(api, uptime_s, &h);
     struct ps_json w = ps_respond_writer(api);
     ps_json_open(&w, '{');
     ps_json_key(&w, "status");
-    ps_json_text(&w, alive && !failing ? "ok" : "degraded");
+    ps_json_text(&w, h.failing ? "failing" : h.count > 0 ? "degraded" : "ok");
+    write_reasons(&h, &w);
     ps_json_key(&w, "version");
     ps_json_text(&w, api->config.version);
     ps_json_key(&w, "uptimeSeconds");
@@ -110,5 +181,5 @@ void ps_handle_health(struct ps_request *rq)
     write_aggregator(api, &w);
     write_queue(api, &w);
     ps_json_close(&w, '}');
-    ps_respond_json(rq, alive ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE);
+    ps_respond_json(rq, h.failing ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK);
 }

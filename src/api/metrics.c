@@ -83,6 +83,29 @@ static void put_requests(struct ps_buf *out, const struct ps_api_counters *c)
                       (unsigned long long)atomic_load(&c->requests[class]));
 }
 
+static void put_troubles(struct ps_buf *out, struct ps_api *api)
+{
+    static const char name[] = "pathstats_trouble";
+    struct ps_trouble_state state;
+    put_head(out, name, "gauge", "1 while it lasts; see the reasons in /api/health.");
+    for (int i = 0; i < PS_TROUBLE_COUNT; i++) {
+        enum ps_trouble which = (enum ps_trouble)i;
+        ps_buf_format(out, "%s{name=\"%s\"} %d\n", name, ps_trouble_name(which),
+                      ps_trouble_get(api->config.troubles, which, &state));
+    }
+}
+
+static void put_letters(struct ps_buf *out, const struct ps_queue_info *queue)
+{
+    static const char name[] = "pathstats_dead_letters_by_reason";
+    put_head(out, name, "gauge", "Dead letters kept, by reason.");
+    for (int why = PS_REJECT_NONE + 1; why < PS_REJECT_COUNT; why++)
+        if (why >= PS_REJECT_CLOSED_DAY || queue->dead_by_reason[why] > 0)
+            ps_buf_format(out, "%s{reason=\"%s\"} %llu\n", name,
+                          ps_reject_name((enum ps_reject)why),
+                          (unsigned long long)queue->dead_by_reason[why]);
+}
+
 static void put_gauges(struct ps_buf *out, struct ps_api *api)
 {
     const struct ps_queue_info *queue = &api->health.queue;
@@ -110,6 +133,8 @@ void ps_handle_metrics(struct ps_request *rq)
                 "Fields that could not be used in events over HTTP, by reason.");
     put_requests(&api->answer, &api->counters);
     put_gauges(&api->answer, api);
+    put_letters(&api->answer, &api->health.queue);
+    put_troubles(&api->answer, api);
     if (api->config.aggregator != NULL) {
         put_table(&api->answer, aggregator_metrics, PS_COUNT_OF(aggregator_metrics),
                   api->config.aggregator);

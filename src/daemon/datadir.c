@@ -74,7 +74,10 @@ int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e)
         return ps_fail(e, PS_EBUSY,
                        "%s is in use by another pathstats%s%s: stop that one, or choose another "
                        "--data-dir",
-                       d->path, note[0] != '\0' ? ", which listens on " : "", note);
+                       d->path,
+                       note[0] != '\0' ? ", which listens on "
+                                       : ", which does not say where it listens",
+                       note);
     }
     if (ps_disk_truncate(fd, 0) < 0) {
         close(fd);

@@ -12,6 +12,7 @@
 #include "daemon/keeper.h"
 #include "daemon/life.h"
 #include "daemon/settings.h"
+#include "daemon/watch.h"
 #include "flow/capacity.h"
 
 #include <errno.h> /* program_invocation_name */
@@ -23,13 +24,29 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { LOOK_EVERY_S = 1 };
+
 /* All of a running server. `life` is the HTTP thread's, for the questions of an administrator. */
 struct server {
     struct ps_engine *engine;
     struct ps_keeper *keeper;
     struct ps_api *api;
     struct ps_life life;
+    char note[PS_CONFIG_TEXT_MAX + 16]; /* where it listens */
+    bool noted, told;                   /* in the lock of the data directory; that it failed */
 };
+
+/* For `import` and the like. A full disk that keeps it from being written keeps nobody from
+ * counting: it is tried again until there is room. */
+static void note_address(struct server *s)
+{
+    struct ps_err e = {0};
+    int r = ps_datadir_note(&s->engine->dir, s->note, &e);
+    s->noted = r == 0;
+    if (r < 0 && !s->told)
+        ps_log(PS_LOG_WARN, "other commands do not find this server until this works: %s", e.text);
+    s->told = true;
+}
 
 static int order_archive(void *ctx, int32_t day, ps_api_done_fn *done, void *done_ctx,
                          struct ps_err *e)
@@ -126,15 +143,12 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
     r = ps_api_open(&s->api, &config, e);
     if (r < 0)
         return r;
-    char note[PS_CONFIG_TEXT_MAX + 16];
-    snprintf(note, sizeof note, "%s:%u", host, (unsigned)ps_api_port(s->api));
-    r = ps_datadir_note(&g->dir, note, e);
-    if (r < 0)
-        return r;
-    ps_log(PS_LOG_INFO, "listening on http://%s, data in %s", note, g->dir.path);
+    snprintf(s->note, sizeof s->note, "%s:%u", host, (unsigned)ps_api_port(s->api));
+    note_address(s); /* first: who reads the line may look for it */
+    ps_log(PS_LOG_INFO, "listening on http://%s, data in %s", s->note, g->dir.path);
     g->keep_empty = true;
     if (c->log_level >= PS_LOG_INFO && getenv("JOURNAL_STREAM") == NULL)
-        tell_what_next(c, note);
+        tell_what_next(c, s->note);
     return 0;
 }
 
@@ -191,12 +205,23 @@ static void notify(const char *state)
     close(fd);
 }
 
-static void wait_for_signal(const sigset_t *set)
+/* What is left to the main thread while the others work. */
+static void look(struct server *s)
 {
-    int number = 0;
+    struct ps_engine *g = s->engine;
+    if (!s->noted)
+        note_address(s);
+    ps_watch_consumer(&g->troubles, g->clock, ps_aggregator_counters(g->aggregator));
+    ps_troubles_remind(&g->troubles);
+}
+
+static void wait_for_signal(struct server *s, const sigset_t *set)
+{
+    static const struct timespec moment = {.tv_sec = LOOK_EVERY_S};
+    int number;
     notify("READY=1");
-    while (sigwait(set, &number) != 0)
-        continue;
+    while ((number = sigtimedwait(set, NULL, &moment)) < 0)
+        look(s);
     notify("STOPPING=1");
     ps_log(PS_LOG_INFO, "%s: storing what was acknowledged, then stopping",
            number == SIGINT ? "interrupted" : "asked to stop");
@@ -221,7 +246,7 @@ int ps_serve(const struct ps_config *config, struct ps_err *e)
     if (r == 0)
         r = open_server(&server, config, &orders, e);
     if (r == 0)
-        wait_for_signal(&set);
+        wait_for_signal(&server, &set);
     int closed = close_server(&server, r < 0 ? NULL : e);
     if (r == 0 && closed == 0)
         ps_log(PS_LOG_INFO, "stopped; everything acknowledged is stored");

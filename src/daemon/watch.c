@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
+
 void ps_watch_log(void *ctx, enum ps_trouble which, enum ps_trouble_phase phase,
                   const struct ps_trouble_state *state, int64_t lasted_us)
 {
@@ -21,4 +23,21 @@ void ps_watch_log(void *ctx, enum ps_trouble which, enum ps_trouble_phase phase,
         ps_log(PS_LOG_INFO, "%s: works again after %lld s", ps_trouble_name(which), seconds);
         break;
     }
+}
+
+void ps_watch_consumer(struct ps_troubles *t, struct ps_clock *clock,
+                       const struct ps_aggregator_counters *consumer)
+{
+    char text[PS_ERR_TEXT_MAX];
+    int64_t turned_us = consumer->turned_us;
+    int64_t still_us = ps_clock_monotonic_us(clock) - turned_us;
+    if (turned_us == 0 || still_us < PS_WATCH_CONSUMER_US) {
+        ps_trouble_end(t, PS_TROUBLE_CONSUMER);
+        return;
+    }
+    snprintf(text, sizeof text,
+             "the consumer has stood still for %lld s: look whether the disk answers; else restart "
+             "pathstats, nothing that was acknowledged is lost",
+             (long long)(still_us / 1000000));
+    ps_trouble_begin(t, PS_TROUBLE_CONSUMER, PS_EIO, text);
 }

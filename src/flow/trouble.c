@@ -9,7 +9,7 @@ static const struct {
     const char *name, *help;
     enum ps_severity severity;
 } table[PS_TROUBLE_COUNT] = {
-    [PS_TROUBLE_QUEUE] = {"queue", "events cannot be made durable, new ones are answered 503",
+    [PS_TROUBLE_QUEUE] = {"queue", "events cannot be made durable, new ones are refused",
                           PS_FAILING},
     [PS_TROUBLE_STORE] = {"store", "events cannot be stored, they wait in the queue", PS_FAILING},
     [PS_TROUBLE_CONSUMER] = {"consumer", "nothing is counted, events wait in the queue",
@@ -69,6 +69,26 @@ static void tell(struct ps_troubles *t, enum ps_trouble which, enum ps_trouble_p
         t->listener(t->ctx, which, phase, state, now_us - state->since_us);
 }
 
+/* Whether this beginning is one of the few that are told in a minute. Under the lock. */
+static bool may_tell(struct ps_troubles *t, enum ps_trouble which, int64_t now_us)
+{
+    if (t->pace[which].told == 0 || now_us - t->pace[which].since_us >= PS_TROUBLE_TELL_EVERY_US) {
+        t->pace[which].since_us = now_us;
+        t->pace[which].told = 0;
+    }
+    return t->pace[which].told++ < PS_TROUBLE_TOLD_MAX;
+}
+
+/* It lasts, and nobody heard of it for a minute; now somebody does. */
+static bool is_reminder_due(struct ps_trouble_state *s, int64_t now_us)
+{
+    if (!s->present || now_us - s->told_us < PS_TROUBLE_TELL_EVERY_US)
+        return false;
+    s->told_us = now_us;
+    s->quiet = false;
+    return true;
+}
+
 void ps_trouble_begin(struct ps_troubles *t, enum ps_trouble which, int code, const char *text)
 {
     PS_ASSERT(which < PS_TROUBLE_COUNT && code < 0);
@@ -79,14 +99,15 @@ void ps_trouble_begin(struct ps_troubles *t, enum ps_trouble which, int code, co
     struct ps_trouble_state *s = &t->states[which];
     bool begins = !s->present;
     if (begins)
-        *s = (struct ps_trouble_state){
-            .present = true, .since_us = now_us, .since_ms = ps_clock_now_ms(t->clock)};
+        *s = (struct ps_trouble_state){.present = true,
+                                       .quiet = !may_tell(t, which, now_us),
+                                       .since_us = now_us,
+                                       .told_us = now_us,
+                                       .since_ms = ps_clock_now_ms(t->clock)};
     s->code = code;
     s->failures++;
     snprintf(s->text, sizeof s->text, "%s", text);
-    bool told = begins || now_us - s->told_us >= PS_TROUBLE_TELL_EVERY_US;
-    if (told)
-        s->told_us = now_us;
+    bool told = begins ? !s->quiet : is_reminder_due(s, now_us);
     struct ps_trouble_state copy = *s;
     pthread_mutex_unlock(&t->lock);
     if (told)
@@ -102,7 +123,7 @@ void ps_trouble_end(struct ps_troubles *t, enum ps_trouble which)
     struct ps_trouble_state copy = t->states[which];
     t->states[which] = (struct ps_trouble_state){0};
     pthread_mutex_unlock(&t->lock);
-    if (copy.present)
+    if (copy.present && !copy.quiet)
         tell(t, which, PS_TROUBLE_ENDS, &copy, ps_clock_monotonic_us(t->clock));
 }
 
@@ -143,9 +164,7 @@ static void remind_of(struct ps_troubles *t, enum ps_trouble which, int64_t now_
 {
     pthread_mutex_lock(&t->lock);
     struct ps_trouble_state *s = &t->states[which];
-    bool told = s->present && now_us - s->told_us >= PS_TROUBLE_TELL_EVERY_US;
-    if (told)
-        s->told_us = now_us;
+    bool told = is_reminder_due(s, now_us);
     struct ps_trouble_state copy = *s;
     pthread_mutex_unlock(&t->lock);
     if (told)

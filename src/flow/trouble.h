@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum ps_trouble {
-    PS_TROUBLE_QUEUE,           /* events cannot be made durable: ingest answers 503 */
+    PS_TROUBLE_QUEUE,           /* events cannot be made durable: new ones are refused */
     PS_TROUBLE_STORE,           /* events cannot be stored: they wait in the queue */
     PS_TROUBLE_CONSUMER,        /* its thread has ended, or hangs */
     PS_TROUBLE_DEAD_LETTERS,    /* a letter cannot be made durable: counting waits */
@@ -44,8 +44,12 @@ enum ps_trouble_phase { PS_TROUBLE_BEGINS, PS_TROUBLE_LASTS, PS_TROUBLE_ENDS };
 
 #define PS_TROUBLE_TELL_EVERY_US (INT64_C(60) * 1000 * 1000)
 
+/* One that comes and goes is told so often in that time, and then once, when it stays. */
+enum { PS_TROUBLE_TOLD_MAX = 5 };
+
 struct ps_trouble_state {
     bool present;
+    bool quiet;                /* its beginning was not told, for that reason */
     int code;                  /* enum ps_code of the latest failure */
     uint64_t failures;         /* reported since it began */
     int64_t since_ms;          /* wall clock, for people */
@@ -63,6 +67,10 @@ struct ps_troubles {
     ps_trouble_fn *listener; /* may be NULL */
     void *ctx;
     struct ps_trouble_state states[PS_TROUBLE_COUNT];
+    struct {
+        int64_t since_us;
+        unsigned told; /* beginnings since then */
+    } pace[PS_TROUBLE_COUNT];
 };
 
 /* "queue", "store", ...: stable, for machines. */

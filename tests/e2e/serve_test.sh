@@ -185,8 +185,10 @@ like "with Retry-After" "$(cat "$T/headers")" "^Retry-After: [1-9]"
 ok "some were taken before" test "$i" -gt 5
 size=$(du -sb "$D/queue" | cut -f1)
 ok "the queue stays within its limit: $size bytes" test "$size" -le 1060000
-degraded() { out=$(curl -s "$url/api/health") && [ "$(json_of '$.status')" = degraded ]; }
-ok "health says so" eventually degraded
+failing() { out=$(curl -s "$url/api/health") && [ "$(json_of '$.status')" = failing ]; }
+ok "health says so" eventually failing
+is "with 503" "$(curl -s -o /dev/null -w '%{http_code}' "$url/api/health")" 503
+like "and the reasons" "$(json_of '$.reasons')" '"name":"store"'
 printf 'COMMIT;\n.quit\n' >&"${HOLDER[1]}"
 wait "$holder" 2>/dev/null
 accepted_at_last() { post "@$T/full.$i" && [ "$code" = 202 ]; }

@@ -70,7 +70,7 @@ static void *run_aggregator(void *arg)
 /* Nobody wakes it: it looks by itself, counts, writes the statistics, and its heart beats. */
 static void the_consumer_goes_on(void **state)
 {
-    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16};
+    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16, 0};
     struct place place;
     struct ps_store *store;
     struct ps_queue *queue;
@@ -126,7 +126,7 @@ static bool has_snapshot(struct ps_kv *kv)
 
 static void the_keeper_goes_on(void **state)
 {
-    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16};
+    static const struct ps_queue_limits limits = {1 << 20, 1 << 16, 1 << 16, 0};
     struct place place;
     struct ps_config config;
     struct ps_datadir dir;

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "base/check.h"
 #include "core/event.h"
 #include "support/api_rig.h"
 
@@ -40,29 +41,117 @@ static void test_health(void **state)
     atomic_store(&rig->aggregator.position, 77);
     rig_get(rig, "/api/health");
     rig_expect(rig, 200,
-               "{\"status\":\"ok\",\"version\":\"9.8.7\",\"uptimeSeconds\":0,\"aggregator\":{"
-               "\"heartbeatAgeMs\":null,\"position\":77,\"watermark\":0,\"failing\":null},"
+               "{\"status\":\"ok\",\"reasons\":[],\"version\":\"9.8.7\",\"uptimeSeconds\":0,"
+               "\"aggregator\":{\"heartbeatAgeMs\":null,\"position\":77,\"watermark\":0,"
+               "\"failing\":null},"
                "\"queue\":{\"bytes\":0,\"bytesMax\":16777216,\"deadLetters\":0}}");
     pass_ms(rig, 31000);
-    rig_get(rig, "/api/health");
-    rig_expect(rig, 503, "{\"status\":\"degraded\",\"version\":\"9.8.7\",\"uptimeSeconds\":31,");
+    rig_get(rig, "/api/health"); /* no heartbeat, but this process would know */
+    rig_expect(rig, 200, "{\"status\":\"ok\",");
     beat(rig, "1760536830000");
     rig_get(rig, "/api/health"); /* remembered for a second */
-    rig_expect(rig, 503, "\"heartbeatAgeMs\":null");
+    rig_expect(rig, 200, "\"heartbeatAgeMs\":null");
     pass_ms(rig, 1000);
     rig_get(rig, "/api/health");
     rig_expect(rig, 200, "\"heartbeatAgeMs\":2000");
     atomic_store(&rig->aggregator.failing, PS_EIO);
     rig_get(rig, "/api/health");
-    rig_expect(rig, 200, "\"status\":\"degraded\"");
     rig_expect(rig, 200, "\"failing\":\"io\"");
-    pass_ms(rig, PS_HEARTBEAT_TTL_MS);
-    rig_get(rig, "/api/health");
-    rig_expect(rig, 503, "\"status\":\"degraded\"");
     beat(rig, "yesterday");
     pass_ms(rig, 1000);
     rig_get(rig, "/api/health");
-    rig_expect(rig, 503, "\"heartbeatAgeMs\":null");
+    rig_expect(rig, 200, "\"heartbeatAgeMs\":null");
+}
+
+static void test_health_tells_what_happened(void **state)
+{
+    struct rig *rig = *state;
+    ps_trouble_begin(&rig->troubles, PS_TROUBLE_ARCHIVE, PS_EDENIED, "a secret of the log");
+    pass_ms(rig, 5000);
+    rig_get(rig, "/api/health");
+    rig_expect(rig, 200,
+               "{\"status\":\"degraded\",\"reasons\":[{\"name\":\"archive\",\"severity\":"
+               "\"degraded\",\"message\":\"the last archive run failed\",\"kind\":\"denied\","
+               "\"since\":\"2025-10-15T14:00:00.000Z\",\"failures\":1}],");
+    assert_null(strstr(rig->reply.body, "secret"));
+    ps_trouble_begin(&rig->troubles, PS_TROUBLE_STORE, PS_EFULL, "full");
+    ps_trouble_begin(&rig->troubles, PS_TROUBLE_STORE, PS_EFULL, "full");
+    rig_get(rig, "/api/health");
+    rig_expect(rig, 503, "{\"status\":\"failing\",\"reasons\":[{\"name\":\"store\",");
+    rig_expect(rig, 503, "\"since\":\"2025-10-15T14:00:05.000Z\",\"failures\":2},{\"name\":");
+    rig_get(rig, "/metrics");
+    rig_expect(rig, 200, "# TYPE pathstats_trouble gauge\n");
+    rig_expect(rig, 200, "\npathstats_trouble{name=\"store\"} 1\n");
+    rig_expect(rig, 200, "\npathstats_trouble{name=\"archive\"} 1\n");
+    rig_expect(rig, 200, "\npathstats_trouble{name=\"queue\"} 0\n");
+    ps_trouble_end(&rig->troubles, PS_TROUBLE_STORE);
+    ps_trouble_end(&rig->troubles, PS_TROUBLE_ARCHIVE);
+    rig_get(rig, "/api/health"); /* at once */
+    rig_expect(rig, 200, "{\"status\":\"ok\",\"reasons\":[],");
+}
+
+/* From the first commit that fails to the first that works; nothing is remembered of it. */
+static void test_health_while_nothing_can_be_posted(void **state)
+{
+    static const struct gate_faults all[] = {
+        {.append = PS_EIO}, {.sync = PS_EIO}, {.append = PS_EFULL}, {.sync = PS_EFULL}};
+    struct rig *rig = *state;
+    for (size_t i = 0; i < PS_COUNT_OF(all); i++) {
+        gate_queue_fail(&rig->gate, all[i]);
+        rig_post(rig, EVENT);
+        assert_true(rig->reply.status >= 500);
+        rig_get(rig, "/api/health");
+        rig_expect(rig, 503, "{\"status\":\"failing\",\"reasons\":[{\"name\":\"queue\",");
+        gate_queue_fail(&rig->gate, (struct gate_faults){0});
+        rig_post(rig, EVENT);
+        rig_expect(rig, 202, "");
+        rig_get(rig, "/api/health");
+        rig_expect(rig, 200, "{\"status\":\"ok\",");
+    }
+}
+
+static size_t occurrences(const char *text, const char *word)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* What the server writes to standard error while `run` runs. */
+static void capture_log(struct rig *rig, void (*run)(struct rig *rig), char *ret, size_t size)
+{
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    int saved = dup(STDERR_FILENO);
+    dup2(fileno(f), STDERR_FILENO);
+    run(rig);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(f);
+    ret[fread(ret, 1, size - 1, f)] = '\0';
+    fclose(f);
+}
+
+static void fail_five_times(struct rig *rig)
+{
+    gate_queue_fail(&rig->gate, (struct gate_faults){.append = PS_EIO});
+    for (int i = 0; i < 5; i++) {
+        if (i == 4)
+            pass_ms(rig, 1000);
+        rig_post(rig, EVENT);
+        rig_expect(rig, 503, "\"not_durable\"");
+    }
+    gate_queue_fail(&rig->gate, (struct gate_faults){0});
+}
+
+/* A disk that fails, fails every request: the log is not filled with it. */
+static void test_failures_fill_no_log(void **state)
+{
+    char log[4096];
+    capture_log(*state, fail_five_times, log, sizeof log);
+    assert_int_equal(occurrences(log, "/api/events: the gate refuses"), 2);
+    assert_int_equal(occurrences(log, "3 more requests failed meanwhile"), 1);
 }
 
 static void bury(struct rig *rig, size_t count, const uint8_t *bytes, size_t len)
@@ -119,6 +208,8 @@ static void test_metrics(void **state)
     rig_expect(rig, 200, "\npathstats_dead_letters 2\n");
     rig_expect(rig, 200, "pathstats_events_rejected_total{reason=\"closed_day\"} 0\n");
     rig_expect(rig, 200, "pathstats_http_requests_total{code=\"2xx\"} 1\n");
+    rig_expect(rig, 200, "\npathstats_dead_letters_by_reason{reason=\"closed_day\"} 2\n");
+    rig_expect(rig, 200, "\npathstats_dead_letters_by_reason{reason=\"store\"} 0\n");
     assert_null(strstr(rig->reply.body, "pathstats_queue_bytes 0\n"));
     assert_string_equal(http_header(&rig->reply, "Content-Type"),
                         "text/plain; version=0.0.4; charset=utf-8");
@@ -139,8 +230,9 @@ static void test_record_self(void **state)
     rig_get(rig, "/nothing");
     rig_ask(rig, "POST", "/api/health", "", "", 0);
     pass_ms(rig, 31000);
+    ps_trouble_begin(&rig->troubles, PS_TROUBLE_STORE, PS_EIO, "gone");
     rig_ask(rig, "GET", "/api/health?probe=1", "User-Agent: probe/1.0\r\n", "", 0);
-    rig_expect(rig, 503, "\"degraded\"");
+    rig_expect(rig, 503, "\"failing\"");
     /* The others would have come first. */
     assert_int_equal(rig_await_records(rig), 1);
     const struct ps_record *record = &rig->records.items[0];
@@ -282,6 +374,13 @@ static void test_bare(void **state)
     assert_int_equal(open_at(rig, "localhost", 0, &rig->api, &e), 0);
     rig_get(rig, "/api/health");
     rig_expect(rig, 200, "\"position\":null,\"watermark\":null,\"failing\":null}");
+    pass_ms(rig, 31000); /* then its heart should have beaten */
+    rig_get(rig, "/api/health");
+    rig_expect(rig, 503, "{\"status\":\"failing\",\"reasons\":[{\"name\":\"heartbeat_missing\",");
+    beat(rig, "1760536830000");
+    pass_ms(rig, 1000);
+    rig_get(rig, "/api/health");
+    rig_expect(rig, 200, "{\"status\":\"ok\",");
     rig_get(rig, "/metrics");
     rig_expect(rig, 200, "pathstats_queue_bytes_max 16777216\n");
     assert_null(strstr(rig->reply.body, "pathstats_aggregator_position"));
@@ -299,6 +398,9 @@ int main(void)
 #define RECORDING(f) cmocka_unit_test_setup_teardown(f, rig_open_recording, rig_close)
     const struct CMUnitTest tests[] = {
         CASE(test_health),
+        CASE(test_health_tells_what_happened),
+        CASE(test_health_while_nothing_can_be_posted),
+        CASE(test_failures_fill_no_log),
         CASE(test_dead_letters),
         CASE(test_metrics),
         RECORDING(test_record_self),

@@ -29,7 +29,7 @@ struct world {
 
 static int set_up(void **state)
 {
-    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20};
+    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20, 0};
     struct world *w = calloc(1, sizeof *w);
     place_make(&w->place, "queue");
     ps_troubles_init(&w->troubles, ps_clock_system(), NULL, NULL);

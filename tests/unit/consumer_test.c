@@ -48,7 +48,7 @@ static void hear(void *ctx, enum ps_trouble which, enum ps_trouble_phase phase,
 
 static int try_start(struct world *w)
 {
-    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20};
+    static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20, 0};
     OK(ps_store_open(&store_faulty, &w->store, w->place.target, PS_STORE_WRITE, &test_err));
     OK(ps_queue_open(&ps_queue_mem, &w->inner, w->place.target, PS_QUEUE_WRITE, &limits,
                      &test_err));
@@ -488,9 +488,11 @@ static void a_store_that_fails_is_told_once_and_its_end_too(void **state)
     enqueue_many(w, "t", 0, 10);
     faults.apply_fails = 20;
     faults.apply_code = PS_EFULL;
+    int64_t before_us = ps_clock_monotonic_us(&w->clock.clock);
     drain(w);
     assert_int_equal(w->heard[PS_TROUBLE_STORE].begins, 1);
     assert_int_equal(w->heard[PS_TROUBLE_STORE].ends, 1);
+    assert_true(ps_aggregator_counters(w->aggregator)->turned_us > before_us); /* it lives */
     assert_int_equal(w->heard[PS_TROUBLE_DEAD_LETTERS].begins, 0);
     enqueue_record(w, PS_STR("\xff no event")); /* passing over it fails too */
     faults.apply_fails = 20;

@@ -11,6 +11,7 @@
 
 #include "backend/registry.h"
 #include "base/check.h"
+#include "daemon/watch.h"
 #include "flow/trouble.h"
 
 #include <string.h>
@@ -63,6 +64,107 @@ static void a_trouble_is_told_at_its_beginning_each_minute_and_at_its_end(void *
     ps_troubles_done(&t);
 }
 
+/* The disk that is full by one page: a thousand times a minute there is room, and then there is
+ * not.
+ */
+static void one_that_comes_and_goes_fills_no_log(void **state)
+{
+    (void)state;
+    struct ps_clock_manual clock;
+    struct ps_troubles t;
+    struct ps_trouble_state now;
+    struct heard h = {0};
+    ps_clock_manual_init(&clock, 1000);
+    ps_troubles_init(&t, &clock.clock, hear, &h);
+    for (int i = 0; i < 1000; i++) {
+        ps_trouble_begin(&t, PS_TROUBLE_STORE, PS_EFULL, "full");
+        assert_true(ps_trouble_get(&t, PS_TROUBLE_STORE, &now));
+        ps_trouble_end(&t, PS_TROUBLE_STORE);
+    }
+    assert_int_equal(h.begins, PS_TROUBLE_TOLD_MAX);
+    assert_int_equal(h.ends, PS_TROUBLE_TOLD_MAX);
+    ps_trouble_begin(&t, PS_TROUBLE_STORE, PS_EFULL, "full"); /* and this time it stays */
+    ps_clock_sleep_ms(&clock.clock, 60000);
+    ps_trouble_begin(&t, PS_TROUBLE_STORE, PS_EFULL, "full");
+    assert_int_equal(h.lasts, 1);
+    ps_trouble_end(&t, PS_TROUBLE_STORE);
+    assert_int_equal(h.ends, PS_TROUBLE_TOLD_MAX + 1);
+    ps_trouble_begin(&t, PS_TROUBLE_STORE, PS_EFULL, "full");
+    assert_int_equal(h.begins, PS_TROUBLE_TOLD_MAX + 1);
+    ps_troubles_done(&t);
+}
+
+/* A job fails at night and is not tried again for an hour. */
+static void one_that_lasts_is_told_again_without_a_failure(void **state)
+{
+    (void)state;
+    struct ps_clock_manual clock;
+    struct ps_troubles t;
+    struct heard h = {0};
+    ps_clock_manual_init(&clock, 1000);
+    ps_troubles_init(&t, &clock.clock, hear, &h);
+    ps_troubles_remind(&t);
+    ps_trouble_begin(&t, PS_TROUBLE_STORE, PS_EIO, "once");
+    for (int second = 0; second < 180; second++) {
+        ps_troubles_remind(&t);
+        ps_clock_sleep_ms(&clock.clock, 1000);
+    }
+    assert_int_equal(h.begins, 1);
+    assert_int_equal(h.lasts, 2);
+    assert_int_equal(h.failures, 1);
+    ps_trouble_end(&t, PS_TROUBLE_STORE);
+    ps_clock_sleep_ms(&clock.clock, 60000);
+    ps_troubles_remind(&t);
+    assert_int_equal(h.lasts, 2);
+    ps_troubles_done(&t);
+}
+
+static void the_worst_of_them_counts(void **state)
+{
+    (void)state;
+    struct ps_clock_manual clock;
+    struct ps_troubles t;
+    ps_clock_manual_init(&clock, 1000);
+    ps_troubles_init(&t, &clock.clock, NULL, NULL);
+    assert_false(ps_troubles_are_failing(NULL));
+    for (int i = 0; i < PS_TROUBLE_COUNT; i++) {
+        enum ps_trouble which = (enum ps_trouble)i;
+        assert_false(ps_troubles_are_failing(&t));
+        ps_trouble_begin(&t, which, PS_EIO, "it");
+        assert_int_equal(ps_troubles_are_failing(&t), ps_trouble_severity(which) == PS_FAILING);
+        ps_trouble_end(&t, which);
+    }
+    ps_troubles_done(&t);
+}
+
+/* A thread that ended, or waits for a disk that never answers, reports nothing itself. */
+static void a_consumer_that_stands_still_is_told(void **state)
+{
+    (void)state;
+    struct ps_clock_manual clock;
+    struct ps_troubles t;
+    struct ps_trouble_state now;
+    struct ps_aggregator_counters consumer = {0};
+    ps_clock_manual_init(&clock, 1000);
+    ps_troubles_init(&t, &clock.clock, NULL, NULL);
+    ps_clock_sleep_ms(&clock.clock, 100000);
+    ps_watch_consumer(&t, &clock.clock, &consumer); /* it did not begin yet */
+    assert_false(ps_troubles_are_failing(&t));
+    consumer.turned_us = ps_clock_monotonic_us(&clock.clock);
+    ps_clock_sleep_ms(&clock.clock, PS_WATCH_CONSUMER_US / 1000 - 1);
+    ps_watch_consumer(&t, &clock.clock, &consumer);
+    assert_false(ps_troubles_are_failing(&t));
+    ps_clock_sleep_ms(&clock.clock, 1);
+    ps_watch_consumer(&t, &clock.clock, &consumer);
+    assert_true(ps_trouble_get(&t, PS_TROUBLE_CONSUMER, &now));
+    assert_non_null(strstr(now.text, "60 s"));
+    assert_true(ps_troubles_are_failing(&t));
+    consumer.turned_us = ps_clock_monotonic_us(&clock.clock);
+    ps_watch_consumer(&t, &clock.clock, &consumer);
+    assert_false(ps_troubles_are_failing(&t));
+    ps_troubles_done(&t);
+}
+
 static void each_trouble_has_a_name_and_a_meaning(void **state)
 {
     (void)state;
@@ -76,6 +178,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trouble_is_told_at_its_beginning_each_minute_and_at_its_end),
+        cmocka_unit_test(one_that_comes_and_goes_fills_no_log),
+        cmocka_unit_test(one_that_lasts_is_told_again_without_a_failure),
+        cmocka_unit_test(the_worst_of_them_counts),
+        cmocka_unit_test(a_consumer_that_stands_still_is_told),
         cmocka_unit_test(each_trouble_has_a_name_and_a_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
