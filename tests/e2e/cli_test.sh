@@ -175,8 +175,13 @@ pathstats import --data-dir "$T/now" - < <(:) # nothing
 now=$(date +%s000)
 printf '{"path":"/now","timestamp":%s,"idempotentId":"now"}\n' "$now" >"$T/now.ndjson"
 pathstats import --data-dir "$T/now" "$T/now.ndjson"
+printf '{"path":"/before","timestamp":%s,"idempotentId":"before"}\n' $((now - 3 * 3600000)) >"$T/now.ndjson"
+pathstats import --data-dir "$T/now" "$T/now.ndjson"
 pathstats top --data-dir "$T/now" --last 2h
 like "--last ends now" "$code $out" "/now +1 "
+unlike "and begins so long ago" "$out" "/before"
+pathstats top --data-dir "$T/now" --last 5h
+like "longer ago" "$out" "/before +1 "
 
 # --- snapshot show ---
 

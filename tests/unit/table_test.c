@@ -75,7 +75,7 @@ static void never_wider_than_the_terminal(void **state)
     add(&t, "/中文中文中文中文中文中文中文中文中文中文中文中文中文中文中文中文中文中文中文中文", 2,
         false);
     add(&t, "/\xc2\x9b\xe2\x80\xae", 1, false);
-    for (int width = 30; width <= 210; width++) {
+    for (int width = 20; width <= 210; width++) {
         char *text = printed(&t, width, false), *rest = text;
         int lines = 0;
         for (char *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0'; lines++) {
