@@ -34,8 +34,7 @@ struct house {
     struct ps_queue *queue;
     struct ps_kv *kv;
     struct ps_keeper *keeper;
-    struct ps_commit *commit;     /* NULL in most tests */
-    struct ps_troubles *troubles; /* NULL in most tests */
+    struct ps_commit *commit; /* NULL in most tests */
     pthread_mutex_t lock;
     pthread_cond_t answered;
     int answers;
@@ -92,7 +91,6 @@ static int try_keeper(struct house *h)
                                       .dir = &h->dir,
                                       .queue = h->queue,
                                       .commit = h->commit,
-                                      .troubles = h->troubles,
                                       .kv = h->kv,
                                       .clock = h->keepers,
                                       .troubles = &h->troubles,
@@ -383,11 +381,8 @@ static void duplicates_leave_the_dead_letters(void **state)
 static void letters_wait_for_their_archive(void **state)
 {
     struct house *h = *state;
-    struct ps_troubles troubles;
     struct ps_trouble_state trouble;
     char key[PS_ARCHIVE_KEY_BYTES], object[PLACE_PATH_MAX + 128], away[PLACE_PATH_MAX + 128];
-    ps_troubles_init(&troubles, &h->clock.clock, NULL, NULL);
-    h->troubles = &troubles;
     store_events(h, OLD);
     open_keeper(h);
     assert_int_equal(order_archive(h, OLD), 0);
@@ -398,15 +393,14 @@ static void letters_wait_for_their_archive(void **state)
     bury_letter(h, OLD, 5, 1);
     bury_letter(h, OLD, FEW, 2);
     h->clock.now_ms += 60000;
-    WAIT_FOR(h, ps_trouble_get(&troubles, PS_TROUBLE_LOOK_UP, &trouble));
+    WAIT_FOR(h, ps_trouble_get(&h->troubles, PS_TROUBLE_LOOK_UP, &trouble));
     assert_int_equal(letters(h), 2);
     assert_int_equal(rename(away, object), 0);
     h->clock.now_ms += 120000;
     WAIT_FOR(h, letters(h) == 1);
-    WAIT_FOR(h, !ps_trouble_get(&troubles, PS_TROUBLE_LOOK_UP, &trouble));
+    WAIT_FOR(h, !ps_trouble_get(&h->troubles, PS_TROUBLE_LOOK_UP, &trouble));
     ps_keeper_close(h->keeper);
     h->keeper = NULL;
-    ps_troubles_done(&troubles);
 }
 
 static void letters_are_replayed_and_purged_on_order(void **state)
