@@ -59,6 +59,20 @@ static int list_letter(void *ctx, const struct ps_dead_letter *l)
     return 0;
 }
 
+/* The list is not all there was. */
+static void tell_damage(struct ps_queue *queue)
+{
+    struct ps_queue_info info;
+    char text[128];
+    if (ps_queue_info(queue, &info, NULL) < 0 || info.letters_damaged == 0)
+        return;
+    snprintf(text, sizeof text,
+             "the file of dead letters is damaged in %" PRIu64
+             " places; the letters there are lost",
+             info.letters_damaged);
+    ps_cli_say(text);
+}
+
 static int list_letters(struct ps_cli *c, const struct ps_datadir *dir, struct ps_err *e)
 {
     struct ps_queue *queue;
@@ -71,6 +85,8 @@ static int list_letters(struct ps_cli *c, const struct ps_datadir *dir, struct p
     ps_json_open(&list.w, '[');
     r = ps_queue_dead(queue, list_letter, &list, e);
     ps_json_close(&list.w, ']');
+    if (r == 0)
+        tell_damage(queue);
     ps_queue_close(queue);
     if (r == 0 && c->config.json)
         return ps_cli_print(&list.out) == PS_EXIT_OK ? 0

@@ -1,5 +1,6 @@
 /* sink.c - see sink.h.  SPDX-License-Identifier: MIT */
 #include "cli/sink.h"
+#include "cli/sieve.h"
 
 #include "backend/registry.h"
 
@@ -11,6 +12,7 @@
 
 enum {
     FULL_WAIT_MS = 50,
+    FULL_PATIENCE_MS = 30000, /* without room in the queue, before it is given up */
     REFUSED_BYTES_MAX = PS_PARCEL_EVENTS_MAX * PS_EVENT_ENCODED_MAX,
 };
 
@@ -21,6 +23,7 @@ struct ps_sink {
 
     struct ps_engine *engine; /* or */
     struct ps_sink_daemon *daemon;
+    struct ps_sieve *sieve; /* NULL: no day is closed */
     uint8_t secret[PS_SECRET_BYTES];
     struct ps_sunk before; /* the engine's counters when the import began */
     struct ps_sunk sunk;   /* by the daemon */
@@ -53,6 +56,8 @@ static int open_through(struct ps_sink *s, const struct ps_datadir *dir, const c
     return r < 0 ? r : ps_sink_daemon_open(&s->daemon, holder, e);
 }
 
+static int add_to_parcel(void *ctx, const struct ps_event *event, struct ps_err *e);
+
 int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
 {
     struct ps_datadir dir;
@@ -75,6 +80,8 @@ int ps_sink_open(struct ps_sink **ret, struct ps_cli *c, struct ps_err *e)
         r = open_through(s, &dir, holder, e);
     else if (r >= 0)
         r = open_here(s, c, e);
+    if (r == 0)
+        r = ps_sieve_open(&s->sieve, c, &dir, add_to_parcel, s, e);
     if (r < 0) {
         ps_sink_close(s, NULL);
         return r;
@@ -100,18 +107,42 @@ static int fail_storing(int code, struct ps_err *e)
                    why.text);
 }
 
+static int commit_refused(struct ps_sink *s, struct ps_outbox *refused, struct ps_err *e)
+{
+    struct ps_clock *clock = s->engine->clock;
+    int64_t until_us = ps_clock_monotonic_us(clock) + (int64_t)FULL_PATIENCE_MS * 1000;
+    int r;
+    while ((r = ps_commit_wait(s->engine->commit, refused, e)) == PS_EFULL &&
+           ps_clock_monotonic_us(clock) < until_us)
+        ps_clock_sleep_ms(clock, FULL_WAIT_MS);
+    return r;
+}
+
+/* This import is what fills them, so it is the one that ends; the letters of before are counted. */
+static int check_letters(struct ps_sink *s, struct ps_err *e)
+{
+    struct ps_queue_info info;
+    int r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
+    if (r == 0)
+        r = ps_queue_info(s->engine->queue, &info, e);
+    if (r == 0 && info.dead_letter_bytes >= info.dead_letter_bytes_max)
+        r = ps_fail(e, PS_EFULL, "%s", PS_ADMISSION_TEXT);
+    return r;
+}
+
 /* What the store refuses goes through the queue, where it becomes dead letters. */
 static int send_refused(struct ps_sink *s, struct ps_err *e)
 {
     int r = ps_aggregator_feed(s->engine->aggregator, NULL, NULL, e); /* it then reads the queue */
-    if (r < 0)
-        return fail_storing(r, e);
     for (int i = 0; r == 0 && i < 2; i++) {
-        while ((r = ps_commit_wait(s->engine->commit, &s->refused[i], e)) == PS_EFULL)
-            ps_clock_sleep_ms(s->engine->clock, FULL_WAIT_MS);
+        if (s->refused[i].count == 0)
+            continue;
+        r = check_letters(s, e);
+        if (r == 0)
+            r = commit_refused(s, &s->refused[i], e);
         ps_outbox_clear(&s->refused[i]);
     }
-    return r;
+    return r < 0 ? fail_storing(r, e) : 0;
 }
 
 static int send_here(struct ps_sink *s, struct ps_err *e)
@@ -141,8 +172,9 @@ static int send(struct ps_sink *s, struct ps_err *e)
     return s->engine != NULL ? send_here(s, e) : send_through(s, e);
 }
 
-int ps_sink_add(struct ps_sink *s, const struct ps_event *event, struct ps_err *e)
+static int add_to_parcel(void *ctx, const struct ps_event *event, struct ps_err *e)
 {
+    struct ps_sink *s = ctx;
     if (ps_parcel_add(&s->parcels[s->filling], event))
         return 0;
     int r = send(s, e);
@@ -152,9 +184,17 @@ int ps_sink_add(struct ps_sink *s, const struct ps_event *event, struct ps_err *
     return r;
 }
 
+int ps_sink_add(struct ps_sink *s, const struct ps_event *event, struct ps_err *e)
+{
+    return ps_sieve_holds(s->sieve, event) ? ps_sieve_add(s->sieve, event, e)
+                                           : add_to_parcel(s, event, e);
+}
+
 int ps_sink_finish(struct ps_sink *s, struct ps_err *e)
 {
-    int r = send(s, e);
+    int r = ps_sieve_finish(s->sieve, e);
+    int sent = send(s, r < 0 ? NULL : e); /* the others are stored all the same */
+    r = r < 0 ? r : sent;
     if (r < 0 || s->engine == NULL)
         return r;
     r = send_refused(s, e);
@@ -163,12 +203,14 @@ int ps_sink_finish(struct ps_sink *s, struct ps_err *e)
 
 struct ps_sunk ps_sink_sunk(const struct ps_sink *s)
 {
-    if (s->engine == NULL)
-        return s->sunk;
-    struct ps_sunk now = read_counters(s);
-    now.accepted -= s->before.accepted;
-    now.duplicates -= s->before.duplicates;
-    now.refused -= s->before.refused;
+    struct ps_sunk now = s->sunk;
+    if (s->engine != NULL) {
+        now = read_counters(s);
+        now.accepted -= s->before.accepted;
+        now.duplicates -= s->before.duplicates;
+        now.refused -= s->before.refused;
+    }
+    now.duplicates += ps_sieve_duplicates(s->sieve);
     return now;
 }
 
@@ -178,6 +220,7 @@ int ps_sink_close(struct ps_sink *s, struct ps_err *e)
         return 0;
     int r = s->engine != NULL ? ps_engine_close(s->engine, e) : 0;
     ps_sink_daemon_close(s->daemon);
+    ps_sieve_close(s->sieve);
     for (int i = 0; i < 2; i++) {
         ps_parcel_done(&s->parcels[i]);
         ps_outbox_done(&s->refused[i]);
