@@ -30,7 +30,10 @@
 #include "port/queue.h"
 #include "wrap/secret.h"
 
-enum { PS_API_CONNECTIONS_MAX = 2048 };
+enum {
+    PS_API_CONNECTIONS_MAX = 2048,
+    PS_API_CONNECTIONS_SPARE = 32, /* above the maximum, until one was closed */
+};
 
 struct ps_api;
 

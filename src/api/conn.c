@@ -164,8 +164,7 @@ static bool is_too_full(const struct ps_conns *t)
     const struct ps_conn *oldest = t->incomplete.first;
     if (t->count - t->closing <= t->max || oldest == NULL)
         return false;
-    return t->incomplete.count > PS_CONN_SPARE / 2 ||
-           t->now_us - oldest->since_us >= PS_CONN_MOMENT_US;
+    return t->incomplete.count > PS_CONN_CROWD || t->now_us - oldest->since_us >= PS_CONN_MOMENT_US;
 }
 
 void ps_conns_sweep(struct ps_conns *t)

@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 enum {
-    PS_CONN_SPARE = 32, /* above the maximum, until one was closed */
+    PS_CONN_CROWD = 16, /* incomplete ones in a full table that get no moment */
     PS_CONN_HEAD_S = 10,
     PS_CONN_IDLE_S = 30,
     PS_CONN_WINDOW_S = 10,

@@ -164,7 +164,7 @@ static int start_daemon(struct ps_api *api, struct ps_err *e)
         MHD_OPTION_LISTEN_SOCKET, api->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, ps_request_completed,
         api, MHD_OPTION_NOTIFY_CONNECTION, ps_conns_notify, &api->conns,
         MHD_OPTION_URI_LOG_CALLBACK, ps_conns_target, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)(api->conns.max + PS_CONN_SPARE), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (unsigned)(api->conns.max + PS_API_CONNECTIONS_SPARE), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)PS_API_CONNECTION_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
         (size_t)PS_API_READ_BYTES, MHD_OPTION_END);
     if (api->daemon == NULL)

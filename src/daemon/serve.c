@@ -8,6 +8,7 @@
 #include "daemon/serve.h"
 
 #include "api/api.h"
+#include "daemon/descriptors.h"
 #include "daemon/engine.h"
 #include "daemon/keeper.h"
 #include "daemon/life.h"
@@ -34,6 +35,7 @@ struct server {
     struct ps_life life;
     char note[PS_CONFIG_TEXT_MAX + 16]; /* where it listens */
     bool noted, told;                   /* in the lock of the data directory; that it failed */
+    size_t connections;                 /* at once, by the number of file descriptors */
 };
 
 /* For `import` and the like. A full disk that keeps it from being written keeps nobody from
@@ -122,6 +124,7 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         .host = host,
         .port = port,
         .body_limit = (size_t)c->body_limit,
+        .connections = s->connections,
         .record_self = c->record_self,
         .secret = g->secret,
         .queue = g->queue,
@@ -152,12 +155,29 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
     return 0;
 }
 
+/* Fewer than usual are a trouble for as long as the server runs: the limit does not change. */
+static void tell_connections(struct server *s)
+{
+    struct ps_err text;
+    if (s->connections == PS_API_CONNECTIONS_MAX)
+        return;
+    ps_fail(&text, PS_EFULL,
+            "the limit of open files (ulimit -n, LimitNOFILE=) leaves %zu connections at a time, "
+            "of %d",
+            s->connections, PS_API_CONNECTIONS_MAX);
+    ps_trouble_begin(&s->engine->troubles, PS_TROUBLE_DESCRIPTORS, PS_EFULL, text.text);
+}
+
 static int open_server(struct server *s, const struct ps_config *config,
                        const struct ps_api_orders *orders, struct ps_err *e)
 {
-    int r = ps_engine_open(&s->engine, config, e);
+    int r = ps_descriptors_share(ps_descriptors_raise(), PS_API_CONNECTIONS_MAX,
+                                 PS_API_CONNECTIONS_SPARE, &s->connections, e);
+    if (r == 0)
+        r = ps_engine_open(&s->engine, config, e);
     if (r < 0)
         return r;
+    tell_connections(s);
     struct ps_keeper_config keeper = {
         .config = config,
         .dir = &s->engine->dir,

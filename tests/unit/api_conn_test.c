@@ -218,7 +218,7 @@ static size_t open_descriptors(void)
 /* When all are being worked on nobody goes, and no more come in than a few. */
 static void test_all_at_work(void **state)
 {
-    enum { MOST = TABLE + PS_CONN_SPARE, MORE = 10 };
+    enum { MOST = TABLE + PS_API_CONNECTIONS_SPARE, MORE = 10 };
     const struct timespec moment = {.tv_nsec = 1000 * 1000};
     struct rig *rig = *state;
     int fds[MOST + MORE];
