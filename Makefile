@@ -77,6 +77,7 @@ $(BUILD)/tests/support/pathstats_main.o: $(BUILD)/src/cli/main.o
 	@mkdir -p $(@D)
 	$(Q)objcopy --redefine-sym main=pathstats_main $< $@
 
+$(BUILD)/tests/fault/disk_sweep_test: LDFLAGS += $(foreach f,malloc calloc realloc strdup mmap,-Wl$(comma)--wrap=$f)
 SWEEP := $(wildcard tests/fault/sweep/*.c)
 $(BUILD)/tests/fault/disk_sweep_test: $(SWEEP) $(wildcard tests/fault/sweep/*.h) $(BUILD)/tests/support/pathstats_main.o
 

@@ -2,6 +2,7 @@
  *
  *     disk_sweep_test                    a sample of all cases, for `make test`
  *     disk_sweep_test all [SCENARIO…]    every call of the disk × every fault, kill and power loss
+ *     disk_sweep_test memory [SCENARIO…] every allocation that fails
  *     disk_sweep_test case SCENARIO WHAT NUMBER      one, as a failure names it
  *
  * After each: what was acknowledged is there (I3), nothing is there twice (I1), the audit finds no
@@ -29,18 +30,19 @@
 
 enum {
     WORKERS = 6, /* more than processors: those on a failing disk mostly wait */
-    SAMPLE_CASES = 45,
+    SAMPLE_CASES = 30,
     CASES_MAX = 64 * 1024,
     SHOWN_MAX = 6,
     DEFAULT_SECONDS = 280,
     DEFAULT_SEED = 20251015, /* the same every day: a suite that is red now and then helps nobody */
 };
 
-enum how { HOW_FAULT, HOW_LASTING, HOW_KILL, HOW_POWER, HOW_SYNC_AND_POWER, HOW_COUNT };
+enum how { HOW_FAULT, HOW_LASTING, HOW_KILL, HOW_POWER, HOW_SYNC_AND_POWER, HOW_MEMORY, HOW_COUNT };
 
 struct one_case {
     enum how how;
     enum faulty_kind kind;
+    bool lasting;
     enum power_loss_mode mode;
     uint64_t number; /* of the call; of a power loss, how many records of the journal happened */
 };
@@ -58,7 +60,7 @@ struct reference {
     char state[SWEEP_STATE_MAX];
     char secret[65];
     struct power_loss *loss;
-    uint64_t calls;
+    uint64_t calls, allocations;
 };
 
 static char where[PATH_MAX / 8];
@@ -88,7 +90,7 @@ static const char *const mode_names[POWER_LOSS_MODES] = {"strict", "random", "na
 
 static void name_case(char to[64], const struct one_case *c)
 {
-    const char *lasting = c->how == HOW_LASTING ? "lasting " : "";
+    const char *lasting = c->lasting ? "lasting " : "";
     if (c->how == HOW_POWER)
         snprintf(to, 64, "power-%s", mode_names[c->mode]);
     else if (c->how == HOW_SYNC_AND_POWER)
@@ -105,6 +107,7 @@ static bool parse_case(struct one_case *c, const char *what, const char *number)
         for (int kind = FAULT_NONE; kind < FAULT_COUNT; kind++)
             for (int mode = 0; mode < POWER_LOSS_MODES; mode++) {
                 c->how = (enum how)how;
+                c->lasting = strncmp(what, "lasting ", strlen("lasting ")) == 0;
                 c->kind = how == HOW_SYNC_AND_POWER ? FAULT_EIO : (enum faulty_kind)kind;
                 c->mode = (enum power_loss_mode)mode;
                 name_case(name, c);
@@ -251,7 +254,7 @@ static void begin_attempt(struct attempt *a, const struct one_case *c, const cha
                                    .journal = -1,
                                    .at = c->how == HOW_POWER ? 0 : c->number,
                                    .kind = c->kind,
-                                   .lasting = c->how == HOW_LASTING,
+                                   .lasting = c->lasting,
                                    .control = control}};
 }
 
@@ -330,18 +333,19 @@ static void add_faults(const struct faulty_record *r, const char *path)
                                    .kind = (enum faulty_kind)kind,
                                    .number = r->number});
         if (changes && (kind == FAULT_EIO || kind == FAULT_ENOSPC || kind == FAULT_EMFILE))
-            add_case((struct one_case){
-                .how = HOW_LASTING, .kind = (enum faulty_kind)kind, .number = r->number});
+            add_case((struct one_case){.how = HOW_LASTING,
+                                       .kind = (enum faulty_kind)kind,
+                                       .lasting = true,
+                                       .number = r->number});
     }
     if (call == CALL_SYNC)
         add_case(
             (struct one_case){.how = HOW_SYNC_AND_POWER, .kind = FAULT_EIO, .number = r->number});
 }
 
-static void list_cases(const struct reference *ref)
+static void list_disk_cases(const struct reference *ref)
 {
     size_t count = power_loss_count(ref->loss);
-    case_count = 0;
     for (size_t i = 0; i < count; i++) {
         const struct faulty_record *r = power_loss_record(ref->loss, i);
         bool changes = r->call == CALL_MARK || faulty_call_changes(r->call) ||
@@ -352,6 +356,18 @@ static void list_cases(const struct reference *ref)
             add_case((struct one_case){
                 .how = HOW_POWER, .mode = (enum power_loss_mode)mode, .number = i + 1});
     }
+}
+
+static void list_memory_cases(const struct reference *ref)
+{
+    for (uint64_t n = 1; n <= ref->allocations; n++)
+        for (int lasting = 0; lasting < 2; lasting++)
+            add_case((struct one_case){
+                .how = HOW_MEMORY, .kind = FAULT_NO_MEMORY, .lasting = lasting == 1, .number = n});
+}
+
+static void shuffle_cases(void)
+{
     uint64_t state = seed;
     for (size_t i = case_count; i > 1; i--) {
         size_t j = next_random(&state) % i;
@@ -370,6 +386,7 @@ static void run_undisturbed(struct reference *ref)
     snprintf(ref->disk, sizeof ref->disk, "%s/undisturbed", where);
     snprintf(ref->journal, sizeof ref->journal, "%s/journal", where);
     snprintf(data, sizeof data, "%s/data", ref->base);
+    remove_folder(ref->base);
     if (mkdir(ref->base, 0750) < 0)
         abort();
     ref->scenario->prepare(data);
@@ -381,6 +398,7 @@ static void run_undisturbed(struct reference *ref)
     ref->scenario->run(&a);
     close(a.plan.journal);
     ref->calls = atomic_load(&control->calls);
+    ref->allocations = atomic_load(&control->allocations);
     describe(data, ref->state);
     read_secret_file(data, ref->secret);
     check_letters(ref, &a);
@@ -406,14 +424,39 @@ static void work(const struct reference *ref, int worker, size_t count, int64_t 
 
 static int tests, failures;
 
-static void sweep(const struct scenario *scenario, size_t cases_max, int seconds)
+static void tell_totals(const struct reference *ref, bool memory, bool crashed, int64_t seconds)
+{
+    unsigned tried = 0;
+    for (int how = 0; how < HOW_COUNT; how++)
+        tried += totals->tried[how];
+    bool good = totals->wrong == 0 && !crashed && tried > 0;
+    failures += !good;
+    printf("%sok %d - %s: ", good ? "" : "not ", ++tests, ref->scenario->name);
+    if (memory)
+        printf("%llu allocations; %u failed", (unsigned long long)ref->allocations,
+               totals->tried[HOW_MEMORY]);
+    else
+        printf("%llu calls; %u faults, %u lasting, %u kills, %u power losses, %u failed syncs "
+               "before one",
+               (unsigned long long)ref->calls, totals->tried[HOW_FAULT], totals->tried[HOW_LASTING],
+               totals->tried[HOW_KILL], totals->tried[HOW_POWER],
+               totals->tried[HOW_SYNC_AND_POWER]);
+    printf(" (%u of %zu cases, %lld s); %u lost, %u doubled, %u stuck, %u wrong\n", tried,
+           case_count, (long long)seconds, totals->lost, totals->doubled, totals->stuck,
+           totals->wrong);
+    fflush(stdout);
+}
+
+static void sweep(const struct scenario *scenario, bool memory, size_t cases_max, int seconds)
 {
     static struct reference ref;
     ref = (struct reference){.scenario = scenario};
     memset(totals, 0, sizeof *totals);
     control = shared(sizeof *control);
     run_undisturbed(&ref);
-    list_cases(&ref);
+    case_count = 0;
+    memory ? list_memory_cases(&ref) : list_disk_cases(&ref);
+    shuffle_cases();
     size_t count = case_count < cases_max ? case_count : cases_max;
     int64_t start = now_ms();
     fflush(stdout);
@@ -428,19 +471,7 @@ static void sweep(const struct scenario *scenario, size_t cases_max, int seconds
     bool crashed = false;
     while (wait(&status) > 0)
         crashed = crashed || status != 0;
-    unsigned tried = 0;
-    for (int how = 0; how < HOW_COUNT; how++)
-        tried += totals->tried[how];
-    bool good = totals->wrong == 0 && !crashed && tried > 0;
-    failures += !good;
-    printf("%sok %d - %s: %llu calls; %u faults, %u lasting, %u kills, %u power losses, %u failed "
-           "syncs before one (%u of %zu cases, %lld s); %u lost, %u doubled, %u stuck, %u wrong\n",
-           good ? "" : "not ", ++tests, scenario->name, (unsigned long long)ref.calls,
-           totals->tried[HOW_FAULT], totals->tried[HOW_LASTING], totals->tried[HOW_KILL],
-           totals->tried[HOW_POWER], totals->tried[HOW_SYNC_AND_POWER], tried, case_count,
-           (long long)(now_ms() - start) / 1000, totals->lost, totals->doubled, totals->stuck,
-           totals->wrong);
-    fflush(stdout);
+    tell_totals(&ref, memory, crashed, (now_ms() - start) / 1000);
     power_loss_close(ref.loss);
 }
 
@@ -475,7 +506,6 @@ int main(int argc, char **argv)
     const char *tmp = getenv("TMPDIR"), *seed_text = getenv("SEED");
     const char *seconds_text = getenv("SWEEP_SECONDS");
     char name[PATH_MAX / 8];
-    bool all = argc > 1 && strcmp(argv[1], "all") == 0;
     snprintf(name, sizeof name, "%s/pathstats-sweep-XXXXXX", tmp != NULL ? tmp : "/tmp");
     char *made = mkdtemp(name) == NULL ? NULL : realpath(name, NULL);
     if (made == NULL || strlen(made) >= sizeof where) {
@@ -491,9 +521,15 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(argv[1], "case") == 0)
         return try_one(argv[2], argv[3], argv[4]);
     int seconds = seconds_text != NULL ? atoi(seconds_text) : DEFAULT_SECONDS;
-    for (size_t i = 0; i < scenario_count; i++)
-        if (is_wanted(scenarios[i].name, argc, argv))
-            sweep(&scenarios[i], all ? SIZE_MAX : SAMPLE_CASES, seconds);
+    size_t most = argc > 1 ? SIZE_MAX : SAMPLE_CASES;
+    for (size_t i = 0; i < scenario_count; i++) {
+        if (!is_wanted(scenarios[i].name, argc, argv))
+            continue;
+        if (argc < 2 || strcmp(argv[1], "all") == 0)
+            sweep(&scenarios[i], false, most, seconds);
+        if (argc < 2 || strcmp(argv[1], "memory") == 0)
+            sweep(&scenarios[i], true, most, seconds);
+    }
     printf("1..%d\n", tests);
     if (failures == 0)
         remove_folder(where);

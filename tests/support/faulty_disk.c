@@ -28,7 +28,8 @@ static uint64_t number;
 const char *faulty_kind_name(enum faulty_kind kind)
 {
     static const char *const names[FAULT_COUNT] = {
-        "none", "EIO", "ENOSPC", "EDQUOT", "EMFILE", "EINTR", "short", "kill before", "kill after"};
+        "none",  "EIO",   "ENOSPC",      "EDQUOT",     "EMFILE",
+        "EINTR", "short", "kill before", "kill after", "no memory"};
     return names[kind];
 }
 

@@ -28,6 +28,7 @@ enum faulty_kind {
     FAULT_SHORT, /* half of a write, and the next one finds no room */
     FAULT_KILL_BEFORE,
     FAULT_KILL_AFTER,
+    FAULT_NO_MEMORY, /* not of the disk: for who counts allocations */
     FAULT_COUNT,
 };
 
@@ -53,6 +54,7 @@ enum faulty_call {
 /* In memory shared with who watches. */
 struct faulty_control {
     _Atomic uint64_t calls, fired;
+    _Atomic uint64_t allocations; /* by who counts them */
     _Atomic bool lifted;
 };
 

@@ -43,7 +43,10 @@ static struct turn *find_turn(const char *file)
         t = t->next;
     if (t == NULL) {
         t = calloc(1, sizeof *t + strlen(file) + 1);
-        PS_ASSERT(t != NULL);
+        if (t == NULL) {
+            pthread_mutex_unlock(&turns_lock);
+            return NULL;
+        }
         strcpy(t->file, file);
         pthread_mutex_init(&t->lock, NULL);
         pthread_cond_init(&t->changed, NULL);
@@ -179,11 +182,12 @@ int ps_db_open(struct db *ret, const char *file, enum db_mode mode, struct ps_er
                                          "PRAGMA secure_delete = 0; PRAGMA temp_store = FILE",
                        e);
     }
+    if (r == 0 && (db.turn = find_turn(file)) == NULL)
+        r = ps_fail(e, PS_ENOMEM, "%s: no memory", file);
     if (r < 0) {
         sqlite3_close_v2(db.handle);
         return r;
     }
-    db.turn = find_turn(file);
     *ret = db;
     return 0;
 }
@@ -195,9 +199,16 @@ void ps_db_close(struct db *db)
     drop_turn(db->turn);
 }
 
+static void roll_back(struct db *db)
+{
+    if (!sqlite3_get_autocommit(db->handle))
+        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
 static int begin(struct db *db, struct ps_err *e)
 {
     take_turn(db->turn);
+    roll_back(db); /* the last one may have found no memory for it */
     int r = ps_db_exec(db, "BEGIN IMMEDIATE", e);
     if (r < 0)
         pass_turn(db->turn);
@@ -210,8 +221,8 @@ static int end(struct db *db, int outcome, struct ps_err *e)
         int r = ps_db_exec(db, "COMMIT", e);
         outcome = r < 0 ? r : outcome;
     }
-    if (outcome < 0 && !sqlite3_get_autocommit(db->handle))
-        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    if (outcome < 0)
+        roll_back(db);
     pass_turn(db->turn);
     return outcome;
 }

@@ -36,8 +36,10 @@ static _Noreturn void be_pathstats(const char *data, const char *const *argv,
         all[n] = (char *)argv[n - 1];
     all[n++] = "--data-dir";
     all[n++] = (char *)data;
-    if (plan != NULL)
+    if (plan != NULL) {
+        memory_install(plan); /* before SQLite's VFS is put in place */
         faulty_disk_install(plan);
+    }
     exit(pathstats_main(n, all));
 }
 

@@ -54,6 +54,10 @@ int run_post(uint16_t port, const char *body, size_t len);
 uint16_t run_port(const struct run *r);
 int64_t now_ms(void);
 
+/* --- memory.c: allocations --- */
+
+void memory_install(const struct faulty_plan *plan);
+
 /* --- state.c: folders, and what is in them --- */
 
 void copy_folder(const char *from, const char *to); /* which must not exist */
