@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "contract/store_world.h"
+#include "support/faulty_store.h"
 
 #include <pthread.h>
 
@@ -611,6 +612,69 @@ static void test_a_failed_part_spoils_all(void **state)
     ps_buf_done(&before);
 }
 
+/* --- an answer that gets lost --- */
+
+/* The backend, behind one that commits and then says it failed. */
+static void open_liar(struct world *w)
+{
+    faults = (struct faults){.behind = w->backend->ops, .apply_code = PS_EIO};
+    ps_store_close(w->store);
+    OK(ps_store_open(&store_faulty, &w->store, w->place.target, PS_STORE_WRITE, &test_err));
+}
+
+/* Position and redo record tell, at once and to the handle that failed, what became of the range;
+ * trying it again harms nothing. */
+static void test_a_lost_answer_to_an_apply(void **state)
+{
+    struct world *w = *state;
+    struct ps_applied applied;
+    uint64_t position, watermark;
+    w->backend->set_state(w->place.target, DAY + 3, PS_DAY_PENDING);
+    add_dated(w, NOON, 1);
+    EXPECT_APPLY(w, "N");
+    open_liar(w);
+    faults.apply_lies = 1;
+    for (int again = 0; again < 3; again++) {
+        add_dated(w, NOON, 1);
+        add_dated(w, NOON, 2);
+        add_dated(w, NOON + 3 * PS_MS_PER_DAY, 3);
+        add_event(w, "foreign", NOON);
+        struct ps_batch b = take_batch(w);
+        applied.outcomes = w->outcomes;
+        assert_int_equal(ps_store_apply(w->store, &b, &applied, &test_err),
+                         again == 0 ? PS_EIO : 0);
+        assert_true(again == 0 || applied.fresh == 0);
+        OK(ps_store_position(w->store, 0, &position, &watermark, &test_err));
+        assert_int_equal(position, b.next_position);
+        assert_int_equal(watermark, 0);
+        EXPECT_TEXT("redo 0 0-1 1 N\nredo 0 1-5 4 .N.N\n",
+                    ps_store_redo(w->store, 0, dump_redo, &got, &test_err));
+        clear_batch(w);
+        if (again == 1)
+            reopen(w); /* without the liar */
+    }
+}
+
+/* Events and statistics of a transaction are there together, and the handle goes on. */
+static void test_a_lost_answer_to_a_commit(void **state)
+{
+    struct world *w = *state;
+    open_liar(w);
+    OK(ps_store_begin(w->store, &test_err));
+    add_dated(w, NOON, 2);
+    add_event(w, "foreign", NOON + PS_MS_PER_DAY);
+    take_direct(w, 2);
+    faults.commit_lies = 1;
+    assert_int_equal(ps_store_commit(w->store, &test_err), PS_EIO);
+    EXPECT_TEXT("row 489036 '/' 2 0 0 0 0 0 0 0 '' '' '' '' ''\n",
+                ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
+    OK(ps_store_begin(w->store, &test_err));
+    add_dated(w, NOON, 2);
+    add_event(w, "foreign", NOON + PS_MS_PER_DAY);
+    take_direct(w, 0);
+    OK(ps_store_commit(w->store, &test_err));
+}
+
 static const struct contract_case cases[] = {
     {"a fresh store is empty", test_fresh},
     {"I1 the same batch twice", test_same_batch_twice},
@@ -635,6 +699,8 @@ static const struct contract_case cases[] = {
     {"I4 a transaction: events and statistics together", test_transaction_commits},
     {"I4 a rollback leaves nothing", test_rollback_leaves_nothing},
     {"I4 a part that fails spoils the transaction", test_a_failed_part_spoils_all},
+    {"I1 I4 the answer to an apply gets lost", test_a_lost_answer_to_an_apply},
+    {"I1 I4 the answer to a commit gets lost", test_a_lost_answer_to_a_commit},
 };
 
 int main(void)
