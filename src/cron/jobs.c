@@ -72,12 +72,6 @@ static struct slot *find_slot(struct ps_jobs *j, const char *name)
     return NULL;
 }
 
-static int64_t first_mark(int64_t last_start_ms, int64_t now_ms)
-{
-    bool usable = last_start_ms != 0 && last_start_ms <= now_ms + PS_JOBS_BACK_MAX_MS;
-    return usable ? last_start_ms : now_ms;
-}
-
 int ps_jobs_open(struct ps_jobs **ret, const struct ps_jobs_config *config, struct ps_err *e)
 {
     const struct ps_jobs_hooks *hooks = &config->hooks;
@@ -98,7 +92,7 @@ int ps_jobs_open(struct ps_jobs **ret, const struct ps_jobs_config *config, stru
         struct slot *s = &j->slots[j->n++];
         int64_t last = config->last_start_ms != NULL ? config->last_start_ms[i] : 0;
         *s = (struct slot){.job = *job, .hold_ms = INT64_MIN, .retry_ms = PS_JOBS_NEVER};
-        set_mark(s, first_mark(last, now_ms));
+        set_mark(s, last != 0 ? last : now_ms); /* one that lies ahead: see notice_set_back */
     }
     *ret = j;
     return PS_OK;

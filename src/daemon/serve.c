@@ -33,6 +33,7 @@ struct server {
     struct ps_keeper *keeper;
     struct ps_api *api;
     struct ps_life life;
+    struct ps_watch watch;
     char note[PS_CONFIG_TEXT_MAX + 16]; /* where it listens */
     bool noted, told;                   /* in the lock of the data directory; that it failed */
     size_t connections;                 /* at once, by the number of file descriptors */
@@ -231,14 +232,17 @@ static void look(struct server *s)
     struct ps_engine *g = s->engine;
     if (!s->noted)
         note_address(s);
-    ps_watch_consumer(&g->troubles, g->clock, ps_aggregator_counters(g->aggregator));
+    ps_watch_consumer(&s->watch, ps_aggregator_counters(g->aggregator));
+    ps_watch_committer(&s->watch, ps_commit_turns(g->commit));
     ps_troubles_remind(&g->troubles);
 }
 
 static void wait_for_signal(struct server *s, const sigset_t *set)
 {
     static const struct timespec moment = {.tv_sec = LOOK_EVERY_S};
+    struct ps_engine *g = s->engine;
     int number;
+    s->watch = (struct ps_watch){.troubles = &g->troubles, .clock = g->clock};
     notify("READY=1");
     while ((number = sigtimedwait(set, NULL, &moment)) < 0)
         look(s);

@@ -25,19 +25,33 @@ void ps_watch_log(void *ctx, enum ps_trouble which, enum ps_trouble_phase phase,
     }
 }
 
-void ps_watch_consumer(struct ps_troubles *t, struct ps_clock *clock,
-                       const struct ps_aggregator_counters *consumer)
+static void tell_still(struct ps_watch *w, enum ps_trouble which, const char *who, int64_t still_us)
 {
     char text[PS_ERR_TEXT_MAX];
-    int64_t turned_us = consumer->turned_us;
-    int64_t still_us = ps_clock_monotonic_us(clock) - turned_us;
-    if (turned_us == 0 || still_us < PS_WATCH_CONSUMER_US) {
-        ps_trouble_end(t, PS_TROUBLE_CONSUMER);
+    if (still_us < PS_WATCH_STILL_US) {
+        ps_trouble_end(w->troubles, which);
         return;
     }
     snprintf(text, sizeof text,
-             "the consumer has stood still for %lld s: look whether the disk answers; else restart "
+             "the %s has stood still for %lld s: look whether the disk answers; else restart "
              "pathstats, nothing that was acknowledged is lost",
-             (long long)(still_us / 1000000));
-    ps_trouble_begin(t, PS_TROUBLE_CONSUMER, PS_EIO, text);
+             who, (long long)(still_us / 1000000));
+    ps_trouble_begin(w->troubles, which, PS_EIO, text);
+}
+
+void ps_watch_consumer(struct ps_watch *w, const struct ps_aggregator_counters *consumer)
+{
+    int64_t turned_us = consumer->turned_us;
+    int64_t still_us = turned_us == 0 ? 0 : ps_clock_monotonic_us(w->clock) - turned_us;
+    tell_still(w, PS_TROUBLE_CONSUMER, "consumer", still_us);
+}
+
+void ps_watch_committer(struct ps_watch *w, uint64_t turns)
+{
+    int64_t now_us = ps_clock_monotonic_us(w->clock);
+    bool writes = turns % 2 == 1;
+    if (!writes || turns != w->turns)
+        w->turned_us = now_us;
+    w->turns = turns;
+    tell_still(w, PS_TROUBLE_COMMITTER, "committer", now_us - w->turned_us);
 }

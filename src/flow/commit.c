@@ -15,6 +15,7 @@
 #include "base/wait.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -46,6 +47,7 @@ struct ps_commit {
     struct group groups[2];
     int filling; /* the group that takes submissions */
     bool closing;
+    _Atomic uint64_t turns;
     struct ps_troubles *troubles;
     bool failing;        /* the thread's own, as are: */
     struct ps_str *strs; /* record views of the group being written */
@@ -201,6 +203,7 @@ static void fail_group(struct ps_commit *c, struct group *g, int code)
 
 static void commit_group(struct ps_commit *c, struct group *g)
 {
+    c->turns++;
     int r = view_records(c, g);
     if (r < 0)
         fail_group(c, g, r);
@@ -217,6 +220,7 @@ static void commit_group(struct ps_commit *c, struct group *g)
         c->wake(c->wake_ctx);
     ps_outbox_clear(&g->outbox);
     g->count = 0;
+    c->turns++;
 }
 
 /* When many waited for the last sync, many more are about to come: a moment's patience halves the
@@ -242,7 +246,9 @@ static void wait_for_work(struct ps_commit *c)
     if (ps_cond_wait_until(&c->changed, &c->lock, &until))
         return;
     pthread_mutex_unlock(&c->lock);
+    c->turns++;
     probe(c);
+    c->turns++;
     pthread_mutex_lock(&c->lock);
 }
 
@@ -310,6 +316,11 @@ void ps_commit_close(struct ps_commit *c)
     pthread_cond_destroy(&c->changed);
     free(c->strs);
     free(c);
+}
+
+uint64_t ps_commit_turns(const struct ps_commit *c)
+{
+    return c->turns;
 }
 
 static int submit(struct ps_commit *c, const struct ps_outbox *o, struct waiter w, struct ps_err *e)

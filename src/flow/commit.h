@@ -40,6 +40,9 @@ int ps_commit_open(struct ps_commit **ret, struct ps_queue *queue, void (*wake)(
 /* Commits what is pending, answers everybody, joins the thread. */
 void ps_commit_close(struct ps_commit *c);
 
+/* How often it began to write and was done with it; odd while it writes. Any thread. */
+uint64_t ps_commit_turns(const struct ps_commit *c);
+
 /* Any thread. Copies the outbox; fn may be NULL. Negative: nothing was taken and fn will not be
  * called. */
 int ps_commit_submit(struct ps_commit *c, const struct ps_outbox *o, ps_commit_fn *fn, void *ctx,

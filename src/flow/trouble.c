@@ -12,6 +12,8 @@ static const struct {
     [PS_TROUBLE_QUEUE] = {"queue", "events cannot be made durable, new ones are refused",
                           PS_FAILING},
     [PS_TROUBLE_STORE] = {"store", "events cannot be stored, they wait in the queue", PS_FAILING},
+    [PS_TROUBLE_COMMITTER] = {"committer", "a write to the queue hangs, new events get no answer",
+                              PS_FAILING},
     [PS_TROUBLE_CONSUMER] = {"consumer", "nothing is counted, events wait in the queue",
                              PS_FAILING},
     [PS_TROUBLE_DEAD_LETTERS] = {"dead_letters",

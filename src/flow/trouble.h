@@ -23,6 +23,7 @@
 enum ps_trouble {
     PS_TROUBLE_QUEUE,           /* events cannot be made durable: new ones are refused */
     PS_TROUBLE_STORE,           /* events cannot be stored: they wait in the queue */
+    PS_TROUBLE_COMMITTER,       /* a write to the queue hangs: who posts gets no answer */
     PS_TROUBLE_CONSUMER,        /* its thread has ended, or hangs */
     PS_TROUBLE_DEAD_LETTERS,    /* a letter cannot be made durable: counting waits */
     PS_TROUBLE_LETTERS_FULL,    /* events that would become letters are refused */

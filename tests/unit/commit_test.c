@@ -217,6 +217,20 @@ static void those_that_wait_are_bounded(void **state)
     assert_int_equal(w->durable, PS_COMMIT_WAITERS_MAX + 2);
 }
 
+/* What the watch over it goes by. */
+static void a_write_that_goes_on_can_be_seen(void **state)
+{
+    struct world *w = *state;
+    uint64_t before = ps_commit_turns(w->commit);
+    assert_int_equal(before % 2, 0);
+    gate_queue_hold(&w->gate);
+    OK(submit(w, 1));
+    gate_queue_await(&w->gate);
+    assert_int_equal(ps_commit_turns(w->commit), before + 1);
+    gate_queue_release(&w->gate);
+    WAIT_FOR(ps_commit_turns(w->commit) == before + 2);
+}
+
 static void *close_commit(void *arg)
 {
     ps_commit_close(arg);
@@ -277,6 +291,7 @@ int main(void)
         TEST(a_body_too_many_is_no_trouble),
         TEST(what_fits_alone_is_durable_when_it_is_answered),
         TEST(those_that_wait_are_bounded),
+        TEST(a_write_that_goes_on_can_be_seen),
         TEST(while_it_closes_it_takes_no_more),
         cmocka_unit_test(a_full_outbox_goes_on_once_it_is_cleared),
     };

@@ -138,7 +138,7 @@ static void the_worst_of_them_counts(void **state)
 }
 
 /* A thread that ended, or waits for a disk that never answers, reports nothing itself. */
-static void a_consumer_that_stands_still_is_told(void **state)
+static void a_thread_that_stands_still_is_told(void **state)
 {
     (void)state;
     struct ps_clock_manual clock;
@@ -147,20 +147,32 @@ static void a_consumer_that_stands_still_is_told(void **state)
     struct ps_aggregator_counters consumer = {0};
     ps_clock_manual_init(&clock, 1000);
     ps_troubles_init(&t, &clock.clock, NULL, NULL);
+    struct ps_watch w = {.troubles = &t, .clock = &clock.clock};
     ps_clock_sleep_ms(&clock.clock, 100000);
-    ps_watch_consumer(&t, &clock.clock, &consumer); /* it did not begin yet */
+    ps_watch_consumer(&w, &consumer); /* it did not begin yet */
+    ps_watch_committer(&w, 0);
     assert_false(ps_troubles_are_failing(&t));
     consumer.turned_us = ps_clock_monotonic_us(&clock.clock);
-    ps_clock_sleep_ms(&clock.clock, PS_WATCH_CONSUMER_US / 1000 - 1);
-    ps_watch_consumer(&t, &clock.clock, &consumer);
+    ps_watch_committer(&w, 1); /* it writes */
+    ps_clock_sleep_ms(&clock.clock, PS_WATCH_STILL_US / 1000 - 1);
+    ps_watch_consumer(&w, &consumer);
+    ps_watch_committer(&w, 1);
     assert_false(ps_troubles_are_failing(&t));
     ps_clock_sleep_ms(&clock.clock, 1);
-    ps_watch_consumer(&t, &clock.clock, &consumer);
+    ps_watch_consumer(&w, &consumer);
     assert_true(ps_trouble_get(&t, PS_TROUBLE_CONSUMER, &now));
-    assert_non_null(strstr(now.text, "60 s"));
+    assert_non_null(strstr(now.text, "consumer has stood still for 60 s"));
     assert_true(ps_troubles_are_failing(&t));
     consumer.turned_us = ps_clock_monotonic_us(&clock.clock);
-    ps_watch_consumer(&t, &clock.clock, &consumer);
+    ps_watch_consumer(&w, &consumer);
+    assert_false(ps_troubles_are_failing(&t));
+    ps_watch_committer(&w, 1);
+    assert_true(ps_trouble_get(&t, PS_TROUBLE_COMMITTER, &now));
+    ps_watch_committer(&w, 3); /* another write */
+    assert_false(ps_troubles_are_failing(&t));
+    ps_watch_committer(&w, 4); /* nobody posts */
+    ps_clock_sleep_ms(&clock.clock, 2 * PS_WATCH_STILL_US / 1000);
+    ps_watch_committer(&w, 4);
     assert_false(ps_troubles_are_failing(&t));
     ps_troubles_done(&t);
 }
@@ -181,7 +193,7 @@ int main(void)
         cmocka_unit_test(one_that_comes_and_goes_fills_no_log),
         cmocka_unit_test(one_that_lasts_is_told_again_without_a_failure),
         cmocka_unit_test(the_worst_of_them_counts),
-        cmocka_unit_test(a_consumer_that_stands_still_is_told),
+        cmocka_unit_test(a_thread_that_stands_still_is_told),
         cmocka_unit_test(each_trouble_has_a_name_and_a_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,7 @@ int ps_db_fail(struct db *db, struct ps_err *e, const char *what)
     case SQLITE_READONLY:
     case SQLITE_PERM: code = PS_EDENIED; break;
     case SQLITE_TOOBIG:
+    case SQLITE_MISMATCH:
     case SQLITE_CONSTRAINT: code = PS_EINVAL; break;
     default: code = PS_EIO; break;
     }
