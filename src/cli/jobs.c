@@ -135,7 +135,7 @@ int ps_cmd_jobs(struct ps_cli *c)
 
 static int print_capacity(const struct ps_cli *c, const struct ps_capacity *m)
 {
-    char used[32], max[32], queue[32], archive[32], growth[32];
+    char used[32], max[32], log[32], queue[32], archive[32], growth[32];
     if (c->config.json) {
         struct ps_buf out;
         struct ps_json w;
@@ -144,10 +144,10 @@ static int print_capacity(const struct ps_cli *c, const struct ps_capacity *m)
         ps_capacity_write(m, &w);
         return ps_cli_print(&out);
     }
-    printf("database  %10s of %s: %u %%%s\nqueue     %10s\narchive   %10s\n",
+    printf("database  %10s of %s: %u %%%s\nlog       %10s\nqueue     %10s\narchive   %10s\n",
            ps_cli_bytes(used, m->used_bytes), ps_cli_bytes(max, m->max_db_bytes), m->percent,
-           m->level > 0 ? "  WARNING" : "", ps_cli_bytes(queue, m->queue_bytes),
-           ps_cli_bytes(archive, m->archive_bytes));
+           m->level > 0 ? "  WARNING" : "", ps_cli_bytes(log, m->log_bytes),
+           ps_cli_bytes(queue, m->queue_bytes), ps_cli_bytes(archive, m->archive_bytes));
     if (m->has_growth && m->growth_per_day_bytes > 0)
         printf("growth    %10s a day: %.1f days left\n",
                ps_cli_bytes(growth, (uint64_t)m->growth_per_day_bytes), m->days_left);

@@ -52,7 +52,7 @@ static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
 static int open_through(struct ps_sink *s, const struct ps_datadir *dir, const char *holder,
                         struct ps_err *e)
 {
-    int r = ps_secret_load(dir->secret, false, s->secret, e);
+    int r = ps_secret_load(dir->secret, PS_SECRET_READ, s->secret, NULL, e);
     return r < 0 ? r : ps_sink_daemon_open(&s->daemon, holder, e);
 }
 

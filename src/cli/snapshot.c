@@ -38,7 +38,10 @@ static int open_kv(struct ps_cli *c, const struct ps_datadir *dir, bool read_onl
     const struct ps_kv_ops *ops = ps_kv_backend(c->config.kv);
     if (ops == NULL)
         return ps_fail(e, PS_EINVAL, "kv: there is no backend \"%s\"", c->config.kv);
-    return ps_kv_open(ops, ret, dir->kv, read_only, e);
+    int r = ps_kv_open(ops, ret, dir->kv, read_only, e);
+    if (r == 0 && ps_kv_note(*ret) != NULL)
+        fprintf(stderr, "pathstats: %s\n", ps_kv_note(*ret));
+    return r;
 }
 
 static int print_version(const struct ps_cli *c, const char *done, uint64_t version)

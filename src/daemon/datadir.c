@@ -41,6 +41,19 @@ int ps_datadir_require(const struct ps_datadir *d, struct ps_err *e)
                    strerror(errno));
 }
 
+bool ps_datadir_has_data(const struct ps_datadir *d)
+{
+    struct stat st;
+    const struct dirent *entry;
+    bool found = stat(d->database, &st) == 0 && st.st_size > 0;
+    DIR *queue = found ? NULL : opendir(d->queue);
+    while (!found && queue != NULL && (entry = readdir(queue)) != NULL)
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    if (queue != NULL)
+        closedir(queue);
+    return found;
+}
+
 /* *ret_made: the length of the uppermost folder on the way that was not there; 0 when the last one
  * was. */
 static int make_folders(const char *path, size_t *ret_made, struct ps_err *e)

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { PS_DATADIR_PATH_MAX = 640, PS_DATADIR_NOTE_MAX = 256 };
@@ -30,6 +31,8 @@ struct ps_datadir {
 int ps_datadir_init(struct ps_datadir *d, const char *path, struct ps_err *e);
 /* PS_ENOENT with advice when there is no database yet. For commands that only read. */
 int ps_datadir_require(const struct ps_datadir *d, struct ps_err *e);
+/* Are there events: a database, a queue, dead letters? */
+bool ps_datadir_has_data(const struct ps_datadir *d);
 /* Makes the directory (0750) if need be and takes the lock. PS_EBUSY: another process has it. */
 int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e);
 /* Writes where this process listens into the lock. */

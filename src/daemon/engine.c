@@ -24,6 +24,7 @@ static int open_aggregator(struct ps_engine *g, struct ps_store **ret_store,
         ps_store_open(ps_store_backend(c->store), ret_store, g->dir.database, PS_STORE_WRITE, e);
     if (r < 0)
         return r;
+    ps_store_limit_log(*ret_store, (uint64_t)c->max_wal_size);
     struct ps_aggregator_config config = {
         .store = *ret_store,
         .queue = g->queue,
@@ -102,6 +103,35 @@ static int check_backends(const struct ps_config *c, struct ps_err *e)
     return 0;
 }
 
+/* Without its secret, data that is there would count each client and each requestId once more. */
+static int load_secret(struct ps_engine *g, struct ps_err *e)
+{
+    bool made = false, has_data = ps_datadir_has_data(&g->dir);
+    enum ps_secret_use use = g->config->new_secret ? PS_SECRET_REPLACE
+                             : has_data            ? PS_SECRET_READ
+                                                   : PS_SECRET_CREATE;
+    int r = ps_secret_load(g->dir.secret, use, g->secret, &made, e);
+    if (r == PS_ENOENT && has_data)
+        return ps_fail(
+            e, PS_ENOENT,
+            "%s is missing, but %s holds data that was made with it: put it back from a "
+            "backup, or start once with --new-secret (then all clients count as new, and "
+            "events with a requestId that are sent again count twice)",
+            g->dir.secret, g->dir.path);
+    if (r == 0 && made && has_data)
+        ps_log(PS_LOG_WARN, "%s is new, as --new-secret says: all clients count as new",
+               g->dir.secret);
+    return r;
+}
+
+static int open_kv(struct ps_engine *g, struct ps_err *e)
+{
+    int r = ps_kv_open(ps_kv_backend(g->config->kv), &g->kv, g->dir.kv, false, e);
+    if (r == 0 && ps_kv_note(g->kv) != NULL)
+        ps_log(PS_LOG_WARN, "%s", ps_kv_note(g->kv));
+    return r;
+}
+
 static void wake_aggregator(void *ctx)
 {
     struct ps_engine *g = ctx;
@@ -147,14 +177,14 @@ static int open_parts(struct ps_engine *g, struct ps_err *e)
     if (r == 0)
         r = ps_datadir_lock(&g->dir, e);
     if (r == 0)
-        r = ps_secret_load(g->dir.secret, true, g->secret, e);
+        r = load_secret(g, e);
     if (r == 0)
         r = ps_queue_open(ps_queue_backend(c->queue), &g->queue, g->dir.queue, PS_QUEUE_WRITE,
                           &limits, e);
     if (r == 0)
         r = tell_found(g, e);
     if (r == 0)
-        r = ps_kv_open(ps_kv_backend(c->kv), &g->kv, g->dir.kv, false, e);
+        r = open_kv(g, e);
     if (r == 0)
         r = start_consumer(g, e);
     if (r == 0)

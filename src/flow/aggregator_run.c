@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "flow/aggregator_inner.h"
+#include "flow/deliver.h"
 
 #include "base/wait.h"
 
@@ -146,9 +147,10 @@ static void run_queue(struct ps_aggregator *a)
         wait_for_work(a, RETRY_AFTER_MS);
     else
         beat(a);
-    if (taken == 0)
+    if (taken == 0) {
+        ps_deliver_tell_log(a->config.store, a->config.troubles); /* batches tell by themselves */
         wait_for_work(a, IDLE_WAIT_MS);
-    else if (taken > 0 && taken < SMALL_BATCH_EVENTS)
+    } else if (taken > 0 && taken < SMALL_BATCH_EVENTS)
         wait_until(a, GATHER_MS, true);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "flow/capacity.h"
 
+#include "base/check.h"
 #include "base/time.h"
 
 #include <inttypes.h>
@@ -94,6 +95,7 @@ int ps_capacity_measure(const struct ps_capacity_config *c, struct ps_capacity *
         return r;
     m.database_bytes = size.bytes;
     m.used_bytes = size.bytes - size.free_bytes;
+    m.log_bytes = size.log_bytes;
     m.queue_bytes = queue.bytes;
     m.percent = (unsigned)((double)m.used_bytes * 100 / (double)c->max_db_bytes);
     m.level = ps_capacity_level(m.percent);
@@ -128,10 +130,10 @@ int ps_capacity_remember(const struct ps_capacity_config *c, const struct ps_cap
 void ps_capacity_write(const struct ps_capacity *m, struct ps_json *w)
 {
     char time[PS_ISO_LEN + 1];
-    const char *const names[] = {"databaseBytes", "usedBytes", "maxDatabaseBytes", "queueBytes",
-                                 "archiveBytes"};
-    const uint64_t values[] = {m->database_bytes, m->used_bytes, m->max_db_bytes, m->queue_bytes,
-                               m->archive_bytes};
+    const char *const names[] = {"databaseBytes", "usedBytes",  "maxDatabaseBytes",
+                                 "walBytes",      "queueBytes", "archiveBytes"};
+    const uint64_t values[] = {m->database_bytes, m->used_bytes,  m->max_db_bytes,
+                               m->log_bytes,      m->queue_bytes, m->archive_bytes};
     ps_time_format_iso(time, m->measured_ms);
     ps_json_open(w, '{');
     ps_json_key(w, "measuredAt");
@@ -140,7 +142,7 @@ void ps_capacity_write(const struct ps_capacity *m, struct ps_json *w)
     ps_json_uint(w, m->level);
     ps_json_key(w, "percent");
     ps_json_uint(w, m->percent);
-    for (int i = 0; i < 5; i++) {
+    for (size_t i = 0; i < PS_COUNT_OF(names); i++) {
         ps_json_key(w, names[i]);
         ps_json_uint(w, values[i]);
     }

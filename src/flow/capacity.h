@@ -39,7 +39,7 @@ struct ps_capacity_config {
 
 struct ps_capacity {
     int64_t measured_ms;
-    uint64_t database_bytes, used_bytes, queue_bytes, archive_bytes, max_db_bytes;
+    uint64_t database_bytes, used_bytes, log_bytes, queue_bytes, archive_bytes, max_db_bytes;
     unsigned percent; /* used of the maximum, rounded down; may exceed 100 */
     unsigned level;   /* 0, or the threshold that is reached: 70, 85, 95 */
     bool has_growth;

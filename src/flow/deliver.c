@@ -40,12 +40,20 @@ static void back_off(struct ps_delivery *d, unsigned attempt)
     ps_clock_sleep_ms(d->clock, ms / 2 + (int64_t)(d->jitter % (uint64_t)(ms / 2 + 1)));
 }
 
+void ps_deliver_tell_log(struct ps_store *store, struct ps_troubles *troubles)
+{
+    struct ps_err why = {0};
+    int r = ps_store_pressure(store, &why);
+    ps_trouble_report(troubles, PS_TROUBLE_WAL, r, why.text);
+}
+
 /* A store that cannot keep a dead letter fails too, but it is not what is wrong. */
 static void tell_store(struct ps_delivery *d, int code, const struct ps_err *why)
 {
     d->counters->failing = code;
     if (!d->burying_fails)
         ps_trouble_report(d->troubles, PS_TROUBLE_STORE, code, code < 0 ? why->text : "");
+    ps_deliver_tell_log(d->store, d->troubles);
 }
 
 static int bury(struct ps_delivery *d, const struct ps_dead_letter *letters, size_t count,

@@ -49,4 +49,7 @@ struct ps_delivery {
  * hear of the store and of the dead letters, when they fail and when they work again. */
 int ps_deliver(struct ps_delivery *d, struct ps_err *e);
 
+/* Whether a reader keeps the store's log from shrinking, as a trouble. */
+void ps_deliver_tell_log(struct ps_store *store, struct ps_troubles *troubles);
+
 #endif

@@ -16,6 +16,11 @@ int ps_kv_open(const struct ps_kv_ops *ops, struct ps_kv **ret, const char *targ
     return 0;
 }
 
+const char *ps_kv_note(const struct ps_kv *kv)
+{
+    return kv->note[0] != '\0' ? kv->note : NULL;
+}
+
 void ps_kv_close(struct ps_kv *kv)
 {
     if (kv != NULL)

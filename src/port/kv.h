@@ -33,11 +33,14 @@ struct ps_kv_ops {
 
 struct ps_kv {
     const struct ps_kv_ops *ops;
+    char note[PS_ERR_TEXT_MAX]; /* what opening had to do, for a log; "" nearly always */
 };
 
 int ps_kv_open(const struct ps_kv_ops *ops, struct ps_kv **ret, const char *target, bool read_only,
                struct ps_err *e);
 void ps_kv_close(struct ps_kv *kv); /* NULL is fine */
+/* A sentence for the log when the values were lost and the place was made anew; else NULL. */
+const char *ps_kv_note(const struct ps_kv *kv);
 /* Appends the value to `ret`; PS_ENOENT when there is none. */
 int ps_kv_get(struct ps_kv *kv, struct ps_str key, int64_t now_ms, struct ps_buf *ret,
               struct ps_err *e);

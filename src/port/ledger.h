@@ -34,6 +34,7 @@ struct ps_run {
 struct ps_ledger_size {
     uint64_t bytes;      /* of the database on disk, without its write-ahead log */
     uint64_t free_bytes; /* of these, waiting to be used again */
+    uint64_t log_bytes;  /* of the write-ahead log on disk */
 };
 
 typedef int ps_run_fn(void *ctx, const struct ps_run *run);

@@ -100,6 +100,18 @@ int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e)
     return s->ops->freeze(s, on, e);
 }
 
+void ps_store_limit_log(struct ps_store *s, uint64_t max_bytes)
+{
+    PS_ASSERT(max_bytes > 0);
+    if (s->ops->limit_log != NULL)
+        s->ops->limit_log(s, max_bytes);
+}
+
+int ps_store_pressure(struct ps_store *s, struct ps_err *e)
+{
+    return s->ops->pressure == NULL ? 0 : s->ops->pressure(s, e);
+}
+
 int ps_store_begin(struct ps_store *s, struct ps_err *e)
 {
     PS_ASSERT(!s->in_transaction);

@@ -143,6 +143,9 @@ struct ps_store_ops {
     int (*days)(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e);
     int (*freeze)(struct ps_store *s, bool on, struct ps_err *e);
     int (*transact)(struct ps_store *s, enum ps_transact what, struct ps_err *e);
+    /* Both may be NULL: there is no log that a reader could keep long. */
+    void (*limit_log)(struct ps_store *s, uint64_t max_bytes);
+    int (*pressure)(struct ps_store *s, struct ps_err *e);
 };
 
 struct ps_store {
@@ -196,6 +199,12 @@ void ps_day_list_done(struct ps_day_list *list);
 
 /* While on, every read of this handle sees the state of the moment it was turned on. */
 int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e);
+
+/* How long a write-ahead log may become, which a reader can keep from shrinking. At the maximum
+ * apply and begin say PS_EBUSY and store nothing, until the reader ends. */
+void ps_store_limit_log(struct ps_store *s, uint64_t max_bytes);
+/* PS_EBUSY with a text while readers keep the log at half of its maximum or more; else 0. */
+int ps_store_pressure(struct ps_store *s, struct ps_err *e);
 
 /* What is applied and settled from begin to commit is durable together, or not at all; other
  * handles do not write meanwhile. Once an apply or settle in between has failed, so does all that

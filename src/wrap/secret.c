@@ -76,8 +76,8 @@ static int check_file(int fd, const char *file, struct ps_err *e)
                        file, st.st_mode & 0777u, file);
     if (st.st_size != PS_SECRET_BYTES)
         return ps_fail(e, PS_EINVAL,
-                       "secret %s: %lld bytes where %d belong; restore it from a backup, or remove "
-                       "it and clients will be counted anew",
+                       "secret %s: %lld bytes where %d belong; put it back from a backup, or start "
+                       "once with --new-secret (then all clients count as new)",
                        file, (long long)st.st_size, PS_SECRET_BYTES);
     return 0;
 }
@@ -152,17 +152,37 @@ static int create_secret(const char *file, struct ps_err *e)
     return r;
 }
 
-int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], struct ps_err *e)
+static int set_aside(const char *file, struct ps_err *e)
 {
+    char aside[PATH_MAX];
+    int n = snprintf(aside, sizeof(aside), "%s.damaged", file);
+    if (n < 0 || (size_t)n >= sizeof(aside))
+        return ps_fail(e, PS_EINVAL, "secret %s: the name is too long", file);
+    if (ps_disk_rename(AT_FDCWD, file, aside) < 0)
+        return ps_fail(e, PS_EIO, "secret %s: rename to %s: %s", file, aside, strerror(errno));
+    return PS_ENOENT;
+}
+
+int ps_secret_load(const char *file, enum ps_secret_use use, uint8_t ret[PS_SECRET_BYTES],
+                   bool *ret_made, struct ps_err *e)
+{
+    bool made = false;
     int r = read_secret(file, ret, e);
-    for (int i = 0; r == PS_ENOENT && create && i < LOAD_TRIES_MAX; i++) {
+    if (r == PS_EINVAL && use == PS_SECRET_REPLACE)
+        r = set_aside(file, e);
+    for (int i = 0; r == PS_ENOENT && use != PS_SECRET_READ && i < LOAD_TRIES_MAX; i++) {
         r = create_secret(file, e);
+        made = r == 0;
         if (r == 0)
             r = read_secret(file, ret, e);
     }
     /* Its name must be durable before our hashes are. Another process may have made it, and been
      * killed before it came to that. */
-    return r == 0 && create ? sync_folder_of(file, e) : r;
+    if (r == 0 && use != PS_SECRET_READ)
+        r = sync_folder_of(file, e);
+    if (ret_made != NULL)
+        *ret_made = r == 0 && made;
+    return r;
 }
 
 /* --- the keyed hash --------------------------------------------------------------------------- */

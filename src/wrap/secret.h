@@ -16,9 +16,16 @@
 
 enum { PS_SECRET_BYTES = 32 };
 
-/* Reads the secret; made with mode 0600 when missing and `create`. A file others can read, or of
- * another size, is refused with what to do. */
-int ps_secret_load(const char *file, bool create, uint8_t ret[PS_SECRET_BYTES], struct ps_err *e);
+enum ps_secret_use {
+    PS_SECRET_READ,    /* PS_ENOENT when there is none */
+    PS_SECRET_CREATE,  /* made when there is none, with mode 0600 */
+    PS_SECRET_REPLACE, /* also when it is damaged, which is then set aside as FILE.damaged */
+};
+
+/* A file others can read, or of another size, is refused with what to do. *ret_made (may be NULL):
+ * it was made by this call. */
+int ps_secret_load(const char *file, enum ps_secret_use use, uint8_t ret[PS_SECRET_BYTES],
+                   bool *ret_made, struct ps_err *e);
 
 /* Random bytes from the system, at most 256 in one go for one system call. */
 void ps_random_fill(void *to, size_t n);

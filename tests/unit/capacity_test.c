@@ -73,7 +73,7 @@ static int close_world(void **state)
 static struct ps_capacity measure(struct world *w, uint64_t used)
 {
     struct ps_capacity m;
-    w->size = (struct ps_ledger_size){used + 5000, 5000};
+    w->size = (struct ps_ledger_size){used + 5000, 5000, 777};
     OK(ps_capacity_measure(&w->config, &m, &test_err));
     return m;
 }
@@ -290,6 +290,7 @@ static void it_is_written_as_json(void **state)
     assert_int_equal(json_integer_value(json_object_get(j, "databaseBytes")), 905000);
     assert_int_equal(json_integer_value(json_object_get(j, "usedBytes")), 900000);
     assert_int_equal(json_integer_value(json_object_get(j, "maxDatabaseBytes")), 1000000);
+    assert_int_equal(json_integer_value(json_object_get(j, "walBytes")), 777);
     assert_true(json_is_integer(json_object_get(j, "queueBytes")));
     assert_true(json_is_integer(json_object_get(j, "archiveBytes")));
     assert_true(json_is_null(json_object_get(j, "growthPerDayBytes")));

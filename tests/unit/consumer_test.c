@@ -613,7 +613,7 @@ static int put_fails(struct ps_kv *kv, struct ps_str key, struct ps_str value, i
 static void a_heartbeat_that_cannot_be_written_is_told(void **state)
 {
     static const struct ps_kv_ops ops = {.name = "broken", .put = put_fails};
-    struct ps_kv broken = {&ops}, *whole;
+    struct ps_kv broken = {.ops = &ops}, *whole;
     struct world *w = *state;
     crash(w);
     whole = w->kv;

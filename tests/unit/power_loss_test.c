@@ -391,7 +391,7 @@ static void make_secret(struct world *w)
     snprintf(folder, sizeof folder, "%s/below/data", w->disk);
     OK(ps_datadir_init(&d, folder, &test_err));
     OK(ps_datadir_lock(&d, &test_err));
-    OK(ps_secret_load(d.secret, true, secret, &test_err));
+    OK(ps_secret_load(d.secret, PS_SECRET_CREATE, secret, NULL, &test_err));
     memcpy(&begin, secret, sizeof begin);
     mark(w, "secret", begin >> 1);
     ps_datadir_unlock(&d);
@@ -405,7 +405,7 @@ static void look_at_secret(struct world *w, const struct power_loss *p, size_t n
     char file[PLACE_PATH_MAX + 64];
     int promised = last_mark(p, n, "secret");
     name_left(w, file, "below/data/secret");
-    int r = ps_secret_load(file, false, secret, &e);
+    int r = ps_secret_load(file, PS_SECRET_READ, secret, NULL, &e);
     assert_true(r == 0 || r == PS_ENOENT); /* never half of one */
     if (r < 0 && promised >= 0)
         fail_msg("after %zu calls the secret was in use, and: %s", n, e.text);

@@ -11,6 +11,7 @@
 #include "wrap/secret.h"
 
 #include "base/check.h"
+#include "base/disk.h"
 #include "support/folder.h"
 
 #include <arpa/inet.h>
@@ -176,9 +177,9 @@ static void secret_is_created_once(void **state)
     struct ps_err e;
     struct stat st;
     (void)state;
-    assert_int_equal(ps_secret_load(file, false, first, &e), PS_ENOENT);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_READ, first, NULL, &e), PS_ENOENT);
     mode_t before = umask(0);
-    int r = ps_secret_load(file, true, first, &e);
+    int r = ps_secret_load(file, PS_SECRET_CREATE, first, NULL, &e);
     umask(before);
     assert_int_equal(r, 0);
     assert_int_equal(stat(file, &st), 0);
@@ -186,9 +187,9 @@ static void secret_is_created_once(void **state)
     assert_int_equal(st.st_size, PS_SECRET_BYTES);
     assert_int_equal(st.st_nlink, 1);
     assert_memory_not_equal(first, zero, sizeof(zero));
-    assert_int_equal(ps_secret_load(file, true, second, &e), 0);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, second, NULL, &e), 0);
     assert_memory_equal(first, second, sizeof(first));
-    assert_int_equal(ps_secret_load(file, false, second, &e), 0);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_READ, second, NULL, &e), 0);
     assert_memory_equal(first, second, sizeof(first));
 }
 
@@ -203,19 +204,121 @@ static void unsafe_secrets_are_refused(void **state)
     memset(untouched, 0xab, sizeof(untouched));
     for (size_t i = 0; i < PS_COUNT_OF(open_to_others); i++) {
         write_file("0123456789abcdef0123456789abcdef", PS_SECRET_BYTES, open_to_others[i]);
-        assert_int_equal(ps_secret_load(file, true, got, &e), PS_EDENIED);
+        assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_EDENIED);
         assert_non_null(strstr(e.text, "chmod 600"));
     }
     write_file("too short", 9, 0600);
-    assert_int_equal(ps_secret_load(file, true, got, &e), PS_EINVAL);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_EINVAL);
     assert_non_null(strstr(e.text, "9 bytes where 32 belong"));
     write_file("", 0, 0600);
-    assert_int_equal(ps_secret_load(file, true, got, &e), PS_EINVAL);
-    assert_int_equal(ps_secret_load(folder, true, got, &e), PS_EINVAL); /* a folder */
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_EINVAL);
+    assert_int_equal(ps_secret_load(folder, PS_SECRET_CREATE, got, NULL, &e),
+                     PS_EINVAL); /* a folder */
     assert_memory_equal(got, untouched, sizeof(got));
     write_file("0123456789abcdef0123456789abcdef", PS_SECRET_BYTES, 0400);
-    assert_int_equal(ps_secret_load(file, false, got, &e), 0);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_READ, got, NULL, &e), 0);
     assert_memory_equal(got, "0123456789abcdef", 16);
+}
+
+static void a_damaged_secret_is_replaced_only_when_told(void **state)
+{
+    uint8_t got[PS_SECRET_BYTES], again[PS_SECRET_BYTES];
+    char aside[sizeof(file) + 16];
+    struct stat st;
+    struct ps_err e;
+    bool made = true;
+    (void)state;
+    snprintf(aside, sizeof(aside), "%s.damaged", file);
+    write_file("too short", 9, 0600);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, &made, &e), PS_EINVAL);
+    assert_non_null(strstr(e.text, "--new-secret"));
+    assert_false(made);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_REPLACE, got, &made, &e), 0);
+    assert_true(made);
+    assert_int_equal(stat(aside, &st), 0); /* perhaps somebody can still make sense of it */
+    assert_int_equal(st.st_size, 9);
+    assert_int_equal(unlink(aside), 0);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_REPLACE, again, &made, &e), 0);
+    assert_false(made); /* a good one stays */
+    assert_memory_equal(got, again, sizeof(got));
+    unlink(file);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_REPLACE, again, &made, &e), 0);
+    assert_true(made);
+    assert_memory_not_equal(got, again, sizeof(got));
+    write_file("0123456789abcdef0123456789abcdef", PS_SECRET_BYTES, 0640);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_REPLACE, again, &made, &e), PS_EDENIED);
+}
+
+/* What was synced since the last write, by what it is. */
+static struct {
+    bool content, names_after_link, linked;
+} synced;
+
+static int note_write_sync(int fd, bool data_only)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    if (S_ISREG(st.st_mode) && st.st_size == PS_SECRET_BYTES)
+        synced.content = true;
+    if (S_ISDIR(st.st_mode) && synced.linked)
+        synced.names_after_link = true;
+    return ps_disk_real.sync(fd, data_only);
+}
+
+static int note_link(int dir, const char *from, const char *to)
+{
+    assert_true(synced.content); /* a name for what may not be there after a power failure */
+    synced.linked = true;
+    return ps_disk_real.link(dir, from, to);
+}
+
+/* I3: hashes made with it are durable at once, so it has to be before. */
+static void a_new_secret_is_synced_with_its_name(void **state)
+{
+    uint8_t got[PS_SECRET_BYTES];
+    struct ps_disk_ops ops = ps_disk_real;
+    struct ps_err e;
+    (void)state;
+    ops.sync = note_write_sync;
+    ops.link = note_link;
+    memset(&synced, 0, sizeof(synced));
+    ps_disk_set(&ops);
+    int r = ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e);
+    ps_disk_set(&ps_disk_real);
+    assert_int_equal(r, 0);
+    assert_true(synced.content);
+    assert_true(synced.linked);
+    assert_true(synced.names_after_link);
+}
+
+/* libcrypto's function of this name, as far as this program is concerned. */
+static struct {
+    size_t largest;
+    bool held_address;
+} wiped;
+
+void OPENSSL_cleanse(void *ptr, size_t len)
+{
+    if (len > wiped.largest) {
+        wiped.largest = len;
+        wiped.held_address = memmem(ptr, len, "192.0.2.77", 10) != NULL;
+    }
+    explicit_bzero(ptr, len);
+}
+
+/* I7: addresses are in memory while they are needed, and not a moment longer. */
+static void closing_wipes_the_addresses(void **state)
+{
+    const uint8_t secret[PS_SECRET_BYTES] = {9};
+    struct ps_hasher *h;
+    struct ps_err e;
+    (void)state;
+    assert_int_equal(ps_hasher_open(&h, secret, &e), 0);
+    client(h, "192.0.2.77");
+    memset(&wiped, 0, sizeof(wiped));
+    ps_hasher_close(h);
+    assert_true(wiped.held_address);
+    assert_true(wiped.largest > 100000); /* the cache as a whole */
 }
 
 static void missing_folder_is_said(void **state)
@@ -223,7 +326,9 @@ static void missing_folder_is_said(void **state)
     uint8_t got[PS_SECRET_BYTES];
     struct ps_err e;
     (void)state;
-    assert_int_equal(ps_secret_load("/nowhere/no-such-folder/secret", true, got, &e), PS_ENOENT);
+    assert_int_equal(
+        ps_secret_load("/nowhere/no-such-folder/secret", PS_SECRET_CREATE, got, NULL, &e),
+        PS_ENOENT);
     assert_non_null(strstr(e.text, "/nowhere/no-such-folder/secret"));
 }
 
@@ -239,7 +344,7 @@ static void *race(void *arg)
     struct racer *r = arg;
     struct ps_err e;
     pthread_barrier_wait(r->start);
-    r->result = ps_secret_load(file, true, r->secret, &e);
+    r->result = ps_secret_load(file, PS_SECRET_CREATE, r->secret, NULL, &e);
     return NULL;
 }
 
@@ -288,6 +393,11 @@ int main(void)
         cmocka_unit_test(cache_never_mixes_clients_up),
         cmocka_unit_test_setup_teardown(secret_is_created_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(unsafe_secrets_are_refused, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_damaged_secret_is_replaced_only_when_told, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_new_secret_is_synced_with_its_name, make_folder,
+                                        remove_folder),
+        cmocka_unit_test(closing_wipes_the_addresses),
         cmocka_unit_test(missing_folder_is_said),
         cmocka_unit_test_setup_teardown(creation_has_one_winner, make_folder, remove_folder),
         cmocka_unit_test(random_numbers_differ),

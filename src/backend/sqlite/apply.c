@@ -53,7 +53,7 @@ static int write_redo(struct applying *a)
         return 0;
     uint8_t *fresh = calloc(1, bytes);
     if (fresh == NULL)
-        return ps_fail(a->e, PS_ENOMEM, "sqlite: no memory for a redo record");
+        return ps_fail(a->e, PS_ENOMEM, "store: no memory for a redo record");
     for (size_t i = 0; i < b->count; i++)
         if (a->outcomes[i] == PS_OUTCOME_NEW)
             fresh[i / 8] |= (uint8_t)(1u << i % 8);
@@ -258,7 +258,7 @@ int ps_sqlite_apply(struct ps_store *store, const struct ps_batch *b, struct ps_
     struct sqlite_store *s = sqlite_of(store);
     struct applying a = {s, b, ret->outcomes, e};
     PS_ASSERT(!s->frozen && s->rows != NULL);
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_MUCH, e);
     if (r < 0)
         return r;
     r = notice_others(s, e);

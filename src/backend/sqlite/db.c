@@ -1,13 +1,7 @@
-/* db.c - see db.h.
+/* db.c - whose turn it is, failures, statements, transactions; see db.h.
  *
  * SQLite's own busy handler polls and is not fair: a thread that commits without pause starves the
  * others. Writers of one file in this process therefore take numbered turns.
- *
- * synchronous is FULL: the queue is trimmed once a settle has committed, so that commit must have
- * reached the disk. One sync a batch costs nothing that can be measured.
- *
- * secure_delete is off: a dropped day would otherwise be overwritten page by page under the write
- * lock. Free pages hold no raw client address (I7); docs/decisions/0002 has the figures.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,27 +9,16 @@
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { BUSY_TIMEOUT_MS = 5000 };
-
-struct turn {
-    struct turn *next;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    uint64_t taken, served;
-    unsigned users;
-    char file[];
-};
 
 static pthread_mutex_t turns_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct turn *turns;
 
-static struct turn *find_turn(const char *file)
+struct turn *ps_turn_find(const char *file)
 {
     pthread_mutex_lock(&turns_lock);
     struct turn *t = turns;
@@ -58,7 +41,7 @@ static struct turn *find_turn(const char *file)
     return t;
 }
 
-static void drop_turn(struct turn *t)
+void ps_turn_drop(struct turn *t)
 {
     pthread_mutex_lock(&turns_lock);
     if (--t->users == 0) {
@@ -90,25 +73,57 @@ static void pass_turn(struct turn *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* --- failures --- */
+
+struct remedy {
+    int result; /* primary code of SQLite */
+    enum ps_code code;
+    const char *advice;
+};
+
+static const struct remedy remedies[] = {
+    {SQLITE_BUSY, PS_EBUSY,
+     "another program is writing to it (an open sqlite3 shell?); end that one, or wait for it"},
+    {SQLITE_LOCKED, PS_EBUSY,
+     "another program is writing to it (an open sqlite3 shell?); end that one, or wait for it"},
+    {SQLITE_FULL, PS_EFULL, "make room on that disk, or set data_dir to a larger one"},
+    {SQLITE_CORRUPT, PS_ECORRUPT,
+     "stop pathstats, keep a copy, then put back a backup or try `sqlite3 FILE .recover`"},
+    {SQLITE_NOTADB, PS_ECORRUPT, "put back a backup, or move this file away to begin a new one"},
+    {SQLITE_NOMEM, PS_ENOMEM, "give it more memory, or make cache_size smaller"},
+    {SQLITE_READONLY, PS_EDENIED, "let this user write that file and its folder"},
+    {SQLITE_PERM, PS_EDENIED, "let this user write that file and its folder"},
+    {SQLITE_AUTH, PS_EDENIED, "let this user write that file and its folder"},
+    {SQLITE_CANTOPEN, PS_EIO, "let this user read and write that file and its folder"},
+    {SQLITE_IOERR, PS_EIO, "look at that disk and at the system's log"},
+    {SQLITE_TOOBIG, PS_EINVAL, ""},
+    {SQLITE_MISMATCH, PS_EINVAL, ""},
+    {SQLITE_CONSTRAINT, PS_EINVAL, ""},
+};
+
+static const struct remedy *remedy_of(int result)
+{
+    static const struct remedy other = {SQLITE_ERROR, PS_EIO, ""};
+    for (size_t i = 0; i < PS_COUNT_OF(remedies); i++)
+        if (remedies[i].result == (result & 0xff))
+            return &remedies[i];
+    return &other;
+}
+
 int ps_db_fail(struct db *db, struct ps_err *e, const char *what)
 {
-    int code;
-    switch (sqlite3_errcode(db->handle)) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: code = PS_EBUSY; break;
-    case SQLITE_FULL: code = PS_EFULL; break;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: code = PS_ECORRUPT; break;
-    case SQLITE_NOMEM: code = PS_ENOMEM; break;
-    case SQLITE_READONLY:
-    case SQLITE_PERM: code = PS_EDENIED; break;
-    case SQLITE_TOOBIG:
-    case SQLITE_MISMATCH:
-    case SQLITE_CONSTRAINT: code = PS_EINVAL; break;
-    default: code = PS_EIO; break;
-    }
-    return ps_fail(e, code, "sqlite: %s: %s", what, sqlite3_errmsg(db->handle));
+    int result = sqlite3_extended_errcode(db->handle), error = 0;
+    const struct remedy *remedy = remedy_of(result);
+    bool is_system = remedy->result == SQLITE_IOERR || remedy->result == SQLITE_CANTOPEN;
+    if (is_system)
+        error = sqlite3_system_errno(db->handle);
+    return ps_fail(e, error == EACCES || error == EPERM ? PS_EDENIED : remedy->code,
+                   "%s: %s%s%s%s (%s)%s%s", db->turn->file, sqlite3_errmsg(db->handle),
+                   error != 0 ? " (" : "", error != 0 ? strerror(error) : "", error != 0 ? ")" : "",
+                   what, remedy->advice[0] != '\0' ? ": " : "", remedy->advice);
 }
+
+/* --- statements --- */
 
 int ps_db_exec(struct db *db, const char *sql, struct ps_err *e)
 {
@@ -124,7 +139,7 @@ int ps_db_execf(struct db *db, struct ps_err *e, const char *format, ...)
     char *sql = sqlite3_vmprintf(format, args);
     va_end(args);
     if (sql == NULL)
-        return ps_fail(e, PS_ENOMEM, "sqlite: no memory for a statement");
+        return ps_fail(e, PS_ENOMEM, "store: no memory for a statement");
     int r = ps_db_exec(db, sql, e);
     sqlite3_free(sql);
     return r;
@@ -136,6 +151,20 @@ int ps_db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret, struct ps_
                    SQLITE_OK
                ? 0
                : ps_db_fail(db, e, "prepare");
+}
+
+int ps_db_number(struct db *db, const char *sql, int64_t *ret, struct ps_err *e)
+{
+    sqlite3_stmt *statement;
+    int r = ps_db_prepare(db, sql, &statement, e);
+    if (r < 0)
+        return r;
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        *ret = sqlite3_column_int64(statement, 0);
+    else
+        r = ps_db_fail(db, e, sql);
+    sqlite3_finalize(statement);
+    return r;
 }
 
 int ps_db_run(struct db *db, sqlite3_stmt *statement, struct ps_err *e)
@@ -162,43 +191,14 @@ struct ps_str ps_db_column_str(sqlite3_stmt *statement, int column)
     return s.ptr != NULL ? s : PS_STR("");
 }
 
-int ps_db_open(struct db *ret, const char *file, enum db_mode mode, struct ps_err *e)
-{
-    struct db db = {0};
-    int flags = mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (mode == DB_READ && access(file, F_OK) != 0)
-        return ps_fail(e, PS_ENOENT, "there is no %s yet: import a log or start the server first",
-                       file);
-    int r = 0;
-    if (sqlite3_open_v2(file, &db.handle, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        r = ps_db_fail(&db, e, file);
-    if (r == 0) {
-        sqlite3_busy_timeout(db.handle, BUSY_TIMEOUT_MS);
-        r = ps_db_exec(&db,
-                       mode == DB_READ ? "PRAGMA cache_size = -16384; PRAGMA query_only = 1"
-                                       : "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;"
-                                         "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;"
-                                         "PRAGMA wal_autocheckpoint = 10000;"
-                                         "PRAGMA journal_size_limit = 268435456;"
-                                         "PRAGMA secure_delete = 0; PRAGMA temp_store = FILE",
-                       e);
-    }
-    if (r == 0 && (db.turn = find_turn(file)) == NULL)
-        r = ps_fail(e, PS_ENOMEM, "%s: no memory", file);
-    if (r < 0) {
-        sqlite3_close_v2(db.handle);
-        return r;
-    }
-    *ret = db;
-    return 0;
-}
-
 void ps_db_close(struct db *db)
 {
     PS_ASSERT(!db->writing && !db->held);
     sqlite3_close_v2(db->handle);
-    drop_turn(db->turn);
+    ps_turn_drop(db->turn);
 }
+
+/* --- transactions --- */
 
 static void roll_back(struct db *db)
 {
@@ -206,11 +206,13 @@ static void roll_back(struct db *db)
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static int begin(struct db *db, struct ps_err *e)
+static int begin(struct db *db, enum db_use use, struct ps_err *e)
 {
     take_turn(db->turn);
     roll_back(db); /* the last one may have found no memory for it */
-    int r = ps_db_exec(db, "BEGIN IMMEDIATE", e);
+    int r = use == DB_MUCH ? ps_wal_admit(db, e) : 0;
+    if (r == 0)
+        r = ps_db_exec(db, "BEGIN IMMEDIATE", e);
     if (r < 0)
         pass_turn(db->turn);
     return r;
@@ -224,14 +226,15 @@ static int end(struct db *db, int outcome, struct ps_err *e)
     }
     if (outcome < 0)
         roll_back(db);
+    ps_wal_shrink(db);
     pass_turn(db->turn);
     return outcome;
 }
 
-int ps_db_begin(struct db *db, struct ps_err *e)
+int ps_db_begin(struct db *db, enum db_use use, struct ps_err *e)
 {
     PS_ASSERT(!db->writing);
-    int r = db->held ? 0 : begin(db, e);
+    int r = db->held ? 0 : begin(db, use, e);
     db->writing = r == 0;
     return r;
 }
@@ -246,7 +249,7 @@ int ps_db_end(struct db *db, int outcome, struct ps_err *e)
 int ps_db_hold(struct db *db, struct ps_err *e)
 {
     PS_ASSERT(!db->writing && !db->held);
-    int r = begin(db, e);
+    int r = begin(db, DB_MUCH, e);
     db->held = r == 0;
     return r;
 }
@@ -256,55 +259,4 @@ int ps_db_release(struct db *db, int outcome, struct ps_err *e)
     PS_ASSERT(!db->writing && db->held);
     db->held = false;
     return end(db, outcome, e);
-}
-
-static int read_version(struct db *db, int *ret, struct ps_err *e)
-{
-    sqlite3_stmt *statement;
-    int r = ps_db_prepare(db, "PRAGMA user_version", &statement, e);
-    if (r < 0)
-        return r;
-    if (sqlite3_step(statement) == SQLITE_ROW)
-        *ret = sqlite3_column_int(statement, 0);
-    else
-        r = ps_db_fail(db, e, "user_version");
-    sqlite3_finalize(statement);
-    return r;
-}
-
-static int fail_newer(int version, int count, struct ps_err *e)
-{
-    return ps_fail(e, PS_EINVAL,
-                   "the database has schema %d, this pathstats knows up to %d: use a newer one",
-                   version, count);
-}
-
-int ps_db_check(struct db *db, int count, struct ps_err *e)
-{
-    int version;
-    int r = read_version(db, &version, e);
-    if (r == 0 && version > count)
-        r = fail_newer(version, count, e);
-    if (r == 0 && version < count)
-        r = ps_fail(e, PS_EINVAL,
-                    "the database has schema %d, this pathstats wants %d: let `pathstats serve` or "
-                    "`import` open it once",
-                    version, count);
-    return r;
-}
-
-int ps_db_migrate(struct db *db, const char *const *migrations, int count, struct ps_err *e)
-{
-    int version = 0;
-    int r = ps_db_begin(db, e);
-    if (r < 0)
-        return r;
-    r = read_version(db, &version, e);
-    if (r == 0 && version > count)
-        r = fail_newer(version, count, e);
-    for (int i = version; r == 0 && i < count; i++)
-        r = ps_db_exec(db, migrations[i], e);
-    if (r == 0 && version < count)
-        r = ps_db_execf(db, e, "PRAGMA user_version = %d", count);
-    return ps_db_end(db, r, e);
 }

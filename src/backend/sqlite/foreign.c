@@ -170,7 +170,7 @@ int ps_sqlite_plan_foreign(struct applying *a, struct foreign_plan *ret)
     plan.fresh = malloc(count * sizeof *plan.fresh);
     plan.in_bulk = calloc(count, sizeof *plan.in_bulk);
     int r = set.slots == NULL || plan.fresh == NULL || plan.in_bulk == NULL
-                ? ps_fail(a->e, PS_ENOMEM, "sqlite: no memory for a batch")
+                ? ps_fail(a->e, PS_ENOMEM, "store: no memory for a batch")
                 : plan_events(a, &set, &plan);
     free(set.slots);
     if (r < 0)

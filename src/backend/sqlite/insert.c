@@ -35,7 +35,7 @@ int ps_sqlite_insert_rows(struct applying *a, const struct day_shelf *to, size_t
     int r = ps_db_run(&a->s->db, to->shelf->insert, a->e);
     int64_t inserted = sqlite3_changes64(a->s->db.handle);
     if (r == 0 && inserted + (int64_t)source->known != (int64_t)count)
-        r = ps_fail(a->e, PS_EIO, "sqlite: of %zu rows %lld were inserted and %zu known", count,
+        r = ps_fail(a->e, PS_EIO, "store: of %zu rows %lld were inserted and %zu known", count,
                     (long long)inserted, source->known);
     if (r == 0 && !to->day->own && inserted > 0) {
         to->day->events += inserted;
@@ -81,7 +81,7 @@ int ps_sqlite_put_events(struct sqlite_store *s, int32_t day, const struct ps_ev
     int r = 0;
     a.outcomes = calloc(count + 1, 1);
     if (a.outcomes == NULL)
-        return ps_fail(e, PS_ENOMEM, "sqlite: no memory");
+        return ps_fail(e, PS_ENOMEM, "store: no memory");
     for (size_t i = 0; r == 0 && i < count; i++) {
         PS_ASSERT(ps_time_day(events[i].timestamp_ms) == day);
         r = i > 0 ? 0 : ps_sqlite_day_to_write(&a, i, count, &to);

@@ -1,14 +1,23 @@
 /* kv.c - `ps_kv_sqlite`: a table of names in a file of its own, so that a heartbeat never waits for
  * the store's writer.
  *
+ * All of it can be made anew: a file that is damaged when it is opened for writing is set aside.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "backend/registry.h"
 #include "backend/sqlite/db.h"
 #include "base/check.h"
+#include "base/disk.h"
+#include "base/time.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct sqlite_kv {
     struct ps_kv base;
@@ -22,9 +31,87 @@ static const char *const migrations[] = {
     "CREATE INDEX kv_expires ON kv(expires) WHERE expires > 0;",
 };
 
+static const struct db_kind kind = {
+    .application_id = 0x50534b56, /* "PSKV" */
+    .table = "kv",
+    .migrations = migrations,
+    .count = PS_COUNT_OF(migrations),
+};
+
 static struct sqlite_kv *kv_of(struct ps_kv *kv)
 {
     return (struct sqlite_kv *)kv;
+}
+
+/* --- opening --- */
+
+static int check_pages(struct db *db, struct ps_err *e)
+{
+    sqlite3_stmt *q;
+    int r = ps_db_prepare(db, "PRAGMA quick_check(1)", &q, e);
+    if (r < 0)
+        return r;
+    if (sqlite3_step(q) != SQLITE_ROW)
+        r = ps_db_fail(db, e, "quick_check");
+    else if (!ps_str_equal(ps_db_column_str(q, 0), PS_STR("ok")))
+        r = ps_fail(e, PS_ECORRUPT, "%s: %s", db->turn->file, sqlite3_column_text(q, 0));
+    sqlite3_finalize(q);
+    return r;
+}
+
+static int open_checked(struct db *db, const char *file, struct ps_err *e)
+{
+    int r = ps_db_open(db, file, DB_WRITE, &kind, e);
+    if (r < 0)
+        return r;
+    r = check_pages(db, e);
+    if (r < 0)
+        ps_db_close(db);
+    return r;
+}
+
+static void set_part_aside(const char *file, const char *aside, const char *suffix)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    int n = snprintf(from, sizeof from, "%s%s", file, suffix);
+    int m = snprintf(to, sizeof to, "%s%s", aside, suffix);
+    if (n < (int)sizeof from && m < (int)sizeof to)
+        ps_disk_rename(AT_FDCWD, from, to);
+}
+
+/* "kv.db.broken-20251015T120000Z", with its log. */
+static int set_aside(const char *file, char ret_note[PS_ERR_TEXT_MAX], struct ps_err *e)
+{
+    char aside[PATH_MAX], stamp[PS_ISO_LEN + 1];
+    struct ps_err said;
+    ps_time_format_iso(stamp, ps_clock_now_ms(ps_clock_system()));
+    int n = snprintf(aside, sizeof aside, "%s.broken-%.4s%.2s%.5s%.2s%.2sZ", file, stamp, stamp + 5,
+                     stamp + 8, stamp + 14, stamp + 17);
+    if (n >= (int)sizeof aside)
+        return ps_fail(e, PS_EINVAL, "%s: the name is too long", file);
+    if (ps_disk_rename(AT_FDCWD, file, aside) < 0)
+        return ps_fail(e, PS_EIO, "%s is damaged and cannot be renamed to %s: %s", file, aside,
+                       strerror(errno));
+    set_part_aside(file, aside, "-wal");
+    set_part_aside(file, aside, "-shm");
+    ps_fail(&said, PS_ECORRUPT,
+            "%s was damaged and is made anew; the old one is %s (it held snapshots and the "
+            "heartbeat, no events)",
+            file, aside);
+    memcpy(ret_note, said.text, sizeof said.text);
+    return 0;
+}
+
+static int open_to_write(struct sqlite_kv *kv, const char *file, struct ps_err *e)
+{
+    struct ps_err why = {0};
+    int r = open_checked(&kv->db, file, &why);
+    if (r == PS_ECORRUPT) {
+        r = set_aside(file, kv->base.note, &why);
+        if (r == 0)
+            r = open_checked(&kv->db, file, &why);
+    }
+    return r < 0 ? ps_fail(e, r, "%s", why.text) : 0;
 }
 
 static int open_kv(struct ps_kv **ret, const char *target, bool read_only, struct ps_err *e)
@@ -32,14 +119,9 @@ static int open_kv(struct ps_kv **ret, const char *target, bool read_only, struc
     struct sqlite_kv *kv = calloc(1, sizeof *kv);
     if (kv == NULL)
         return ps_fail(e, PS_ENOMEM, "kv: no memory");
-    int r = ps_db_open(&kv->db, target, read_only ? DB_READ : DB_WRITE, e);
+    int r =
+        read_only ? ps_db_open(&kv->db, target, DB_READ, &kind, e) : open_to_write(kv, target, e);
     if (r < 0) {
-        free(kv);
-        return r;
-    }
-    r = read_only ? 0 : ps_db_migrate(&kv->db, migrations, PS_COUNT_OF(migrations), e);
-    if (r < 0) {
-        ps_db_close(&kv->db);
         free(kv);
         return r;
     }
@@ -93,7 +175,7 @@ static int write_kv(struct ps_kv *base, const char *sql, struct ps_str key, stru
     struct sqlite_kv *kv = kv_of(base);
     sqlite3_stmt *q;
     pthread_mutex_lock(&kv->lock);
-    int r = ps_db_begin(&kv->db, e);
+    int r = ps_db_begin(&kv->db, DB_LITTLE, e);
     if (r == 0) {
         r = ps_db_prepare(&kv->db, sql, &q, e);
         if (r == 0) {

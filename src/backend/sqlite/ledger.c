@@ -106,7 +106,7 @@ static int mark(struct ps_ledger *l, const struct ps_day *day, unsigned from, st
 {
     struct sqlite_store *s = inner(l);
     enum ps_day_state state;
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_LITTLE, e);
     if (r < 0)
         return r;
     r = read_state(s, day->day, &state, e);
@@ -140,7 +140,7 @@ static int clean(struct ps_ledger *l, int32_t day, struct ps_err *e)
 {
     struct sqlite_store *s = inner(l);
     enum ps_day_state state;
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_LITTLE, e);
     if (r < 0)
         return r;
     ps_sqlite_forget_days(s); /* the view names every day there is now */
@@ -179,7 +179,7 @@ static int restore(struct ps_ledger *l, int32_t day, const struct ps_event *even
 {
     struct sqlite_store *s = inner(l);
     enum ps_day_state state;
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_MUCH, e);
     if (r < 0)
         return r;
     ps_sqlite_forget_days(s);
@@ -201,7 +201,7 @@ static int run_started(struct ps_ledger *l, const struct ps_run *run, int64_t *r
     struct sqlite_store *s = inner(l);
     sqlite3_stmt *q = NULL;
     int64_t id = 0;
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_LITTLE, e);
     if (r < 0)
         return r;
     r = ps_db_prepare(&s->db, "INSERT INTO job_runs(job, scheduled, started) VALUES (?,?,?)", &q,
@@ -227,7 +227,7 @@ static int run_finished(struct ps_ledger *l, const struct ps_run *run, struct ps
 {
     struct sqlite_store *s = inner(l);
     sqlite3_stmt *q = NULL;
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_LITTLE, e);
     if (r < 0)
         return r;
     r = ps_db_prepare(&s->db,
@@ -280,32 +280,19 @@ static int runs(struct ps_ledger *l, struct ps_str job, size_t limit, ps_run_fn 
 
 /* --- size --- */
 
-static int read_pragma(struct sqlite_store *s, const char *sql, uint64_t *ret, struct ps_err *e)
-{
-    sqlite3_stmt *q;
-    int r = ps_db_prepare(&s->db, sql, &q, e);
-    if (r < 0)
-        return r;
-    if (sqlite3_step(q) == SQLITE_ROW)
-        *ret = (uint64_t)sqlite3_column_int64(q, 0);
-    else
-        r = ps_db_fail(&s->db, e, sql);
-    sqlite3_finalize(q);
-    return r;
-}
-
-/* The database without its log: the log comes and goes with every checkpoint. */
 static int size(struct ps_ledger *l, struct ps_ledger_size *ret, struct ps_err *e)
 {
     struct sqlite_store *s = inner(l);
-    uint64_t page = 0, count = 0, unused = 0;
-    int r = read_pragma(s, "PRAGMA page_size", &page, e);
+    int64_t page = 0, count = 0, unused = 0;
+    int r = ps_db_number(&s->db, "PRAGMA page_size", &page, e);
     if (r == 0)
-        r = read_pragma(s, "PRAGMA page_count", &count, e);
+        r = ps_db_number(&s->db, "PRAGMA page_count", &count, e);
     if (r == 0)
-        r = read_pragma(s, "PRAGMA freelist_count", &unused, e);
+        r = ps_db_number(&s->db, "PRAGMA freelist_count", &unused, e);
     if (r == 0)
-        *ret = (struct ps_ledger_size){page * count, page * unused};
+        *ret = (struct ps_ledger_size){.bytes = (uint64_t)(page * count),
+                                       .free_bytes = (uint64_t)(page * unused),
+                                       .log_bytes = ps_wal_file_bytes(&s->db)};
     return r;
 }
 

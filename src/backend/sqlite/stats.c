@@ -86,7 +86,7 @@ int ps_sqlite_settle(struct ps_store *store, const struct ps_stat_row *rows, siz
 {
     struct sqlite_store *s = sqlite_of(store);
     PS_ASSERT(!s->frozen);
-    int r = ps_db_begin(&s->db, e);
+    int r = ps_db_begin(&s->db, DB_LITTLE, e);
     if (r < 0)
         return r;
     r = write_rows(s, rows, count, now_ms, e);
@@ -157,7 +157,7 @@ static int step_rows(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, vo
             row.stat = read_stat(q);
         r = read_hour(q, hour, &row.hour)
                 ? fn(ctx, &row)
-                : ps_fail(e, PS_ECORRUPT, "sqlite: bad hour_bucket in path_stats_hourly");
+                : ps_fail(e, PS_ECORRUPT, "store: bad hour_bucket in path_stats_hourly");
     }
     if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "path_stats_hourly");

@@ -15,6 +15,13 @@ static const char *const migrations[] = {
 #include "migrations.inc"
 };
 
+static const struct db_kind kind = {
+    .application_id = 0x50535441, /* "PSTA" */
+    .table = "positions",
+    .migrations = migrations,
+    .count = PS_COUNT_OF(migrations),
+};
+
 static void close_store(struct ps_store *store)
 {
     struct sqlite_store *s = sqlite_of(store);
@@ -34,20 +41,16 @@ static int open_store(struct ps_store **ret, const char *target, enum ps_store_m
 {
     struct sqlite_store *s = calloc(1, sizeof *s);
     if (s == NULL)
-        return ps_fail(e, PS_ENOMEM, "sqlite: no memory");
-    int r = ps_db_open(&s->db, target, mode == PS_STORE_READ ? DB_READ : DB_WRITE, e);
+        return ps_fail(e, PS_ENOMEM, "store: no memory");
+    int r = ps_db_open(&s->db, target, mode == PS_STORE_READ ? DB_READ : DB_WRITE, &kind, e);
     if (r < 0) {
         free(s);
         return r;
     }
-    if (mode == PS_STORE_READ) {
-        r = ps_db_check(&s->db, PS_COUNT_OF(migrations), e);
-    } else {
+    if (mode == PS_STORE_WRITE) {
         s->rows = calloc(PS_BATCH_EVENTS_MAX, sizeof *s->rows);
-        r = s->rows == NULL ? ps_fail(e, PS_ENOMEM, "sqlite: no memory for a batch")
-                            : ps_db_migrate(&s->db, migrations, PS_COUNT_OF(migrations), e);
-        if (r == 0)
-            r = ps_batch_vtab_register(&s->db, &s->source, e);
+        r = s->rows == NULL ? ps_fail(e, PS_ENOMEM, "store: no memory for a batch")
+                            : ps_batch_vtab_register(&s->db, &s->source, e);
     }
     if (r < 0) {
         close_store(&s->base);
@@ -101,7 +104,7 @@ static int read_redo(struct ps_store *store, uint32_t partition, ps_redo_fn *fn,
         };
         r = (size_t)sqlite3_column_bytes(q, 3) == (redo.count + 7) / 8
                 ? fn(ctx, &redo)
-                : ps_fail(e, PS_ECORRUPT, "sqlite: a redo record of the wrong length");
+                : ps_fail(e, PS_ECORRUPT, "store: a redo record of the wrong length");
     }
     if (r == 0 && step != SQLITE_DONE)
         r = ps_db_fail(&s->db, e, "redo");
@@ -134,6 +137,16 @@ static int transact(struct ps_store *store, enum ps_transact what, struct ps_err
     return r;
 }
 
+static void limit_log(struct ps_store *store, uint64_t max_bytes)
+{
+    ps_wal_limit(&sqlite_of(store)->db, max_bytes);
+}
+
+static int pressure(struct ps_store *store, struct ps_err *e)
+{
+    return ps_wal_pressure(&sqlite_of(store)->db, e);
+}
+
 const struct ps_store_ops ps_store_sqlite = {
     .name = "sqlite",
     .open = open_store,
@@ -147,4 +160,6 @@ const struct ps_store_ops ps_store_sqlite = {
     .days = ps_sqlite_days,
     .freeze = freeze,
     .transact = transact,
+    .limit_log = limit_log,
+    .pressure = pressure,
 };

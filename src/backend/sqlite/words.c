@@ -68,7 +68,7 @@ static int remember(struct dictionary *d, struct ps_str key, uint64_t hash, int6
     if (number > UINT32_MAX) /* not cached: looked up each time */
         return 0;
     return ps_dict_put(&d->cache, key, hash, (uint32_t)number) < 0
-               ? ps_fail(e, PS_ENOMEM, "sqlite: no memory for words")
+               ? ps_fail(e, PS_ENOMEM, "store: no memory for words")
                : 0;
 }
 
