@@ -481,7 +481,7 @@ static void test_ids_as_the_mem_store_has_them(void **state)
     uint8_t outcomes[64];
     for (unsigned seed = 1; seed <= 60; seed++) {
         struct ps_store *mem;
-        char file[80];
+        char file[sizeof w->file + 16];
         srand(seed);
         snprintf(file, sizeof file, "%s-%u", w->file, seed);
         struct ps_store *sqlite = open_or_fail(file, PS_STORE_WRITE);
