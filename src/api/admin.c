@@ -1,7 +1,7 @@
 /* admin.c - what an administrator asks: the dead letters.
  *
- * These run on the server's thread and may take a while; ingest waits that long. The list is cut at
- * PS_API_DEAD_LETTERS_MAX, `total` says how many there are.
+ * On a reader's thread. The list is cut at PS_API_DEAD_LETTERS_MAX, `total` says how many there
+ * are.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -64,7 +64,7 @@ void ps_handle_dead_letters(struct ps_request *rq)
     struct ps_api *api = rq->api;
     struct ps_queue_info info;
     struct ps_err e = {0};
-    struct ps_json w = ps_respond_writer(api);
+    struct ps_json w = ps_respond_writer(rq);
     struct listing list = {.w = &w};
     ps_json_open(&w, '{');
     ps_json_key(&w, "deadLetters");

@@ -13,7 +13,8 @@
  * name a loopback host (guard.h).
  *
  * Threads: open, stop_accepting and close belong to one thread. Requests run on one thread of the
- * server's own; the answer to an ingest is triggered by the committer's.
+ * server's own, questions to the database on a few others; the answer to an ingest is triggered by
+ * the committer's.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -51,8 +52,24 @@ struct ps_api_orders {
                  void *done_ctx, struct ps_err *e);
 };
 
+/* What a thread that answers questions has to itself. */
+struct ps_api_reader {
+    void *own;              /* the opener's */
+    struct ps_store *store; /* for reading */
+    struct ps_ledger *ledger;
+};
+
+/* Called on the thread that uses the reader. */
+struct ps_api_reading {
+    void *ctx;
+    int (*open)(void *ctx, struct ps_api_reader *ret, struct ps_err *e);
+    void (*close)(void *ctx, struct ps_api_reader *reader);
+    int (*capacity)(void *ctx, const struct ps_api_reader *reader, struct ps_buf *ret_json,
+                    struct ps_err *e);
+};
+
 /* Everything pointed at must outlive the server, but for host and secret, which are copied. The
- * queue must allow info and dead from the server's thread. */
+ * queue must allow info and dead from several threads. */
 struct ps_api_config {
     const char *host;      /* "localhost", 127.0.0.0/8 or ::1, with or without brackets */
     uint16_t port;         /* 0: any free one, see ps_api_port */
@@ -70,13 +87,9 @@ struct ps_api_config {
     struct ps_troubles *troubles;                    /* may be NULL */
     const struct ps_aggregator_counters *aggregator; /* NULL: not in this process */
     const char *version;
-    const char *data_dir;               /* named in the answer when the queue is full */
-    const struct ps_api_orders *orders; /* NULL: these routes answer 501 */
-    /* For the questions of an administrator; used by the server's thread alone. NULL: 501. */
-    struct ps_store *store;
-    struct ps_ledger *ledger;
-    int (*capacity)(void *ctx, struct ps_buf *ret_json, struct ps_err *e); /* NULL: 501 */
-    void *capacity_ctx;
+    const char *data_dir;                 /* named in the answer when the queue is full */
+    const struct ps_api_orders *orders;   /* NULL: these routes answer 501 */
+    const struct ps_api_reading *reading; /* NULL: what needs the store answers 501 */
 };
 
 /* Whether the server would listen on it: an address, and this machine's own. */

@@ -169,7 +169,7 @@ void ps_handle_health(struct ps_request *rq)
     ps_health_refresh(api);
     int64_t uptime_s = (ps_clock_monotonic_us(api->config.clock) - api->started_us) / (1000 * 1000);
     look(api, uptime_s, &h);
-    struct ps_json w = ps_respond_writer(api);
+    struct ps_json w = ps_respond_writer(rq);
     ps_json_open(&w, '{');
     ps_json_key(&w, "status");
     ps_json_text(&w, h.failing ? "failing" : h.count > 0 ? "degraded" : "ok");

@@ -89,7 +89,7 @@ static void write_stored(struct ps_json *w, const struct ps_request *rq)
 static void respond_ingested(struct ps_request *rq, unsigned status, const char *code,
                              const char *message)
 {
-    struct ps_json w = ps_respond_writer(rq->api);
+    struct ps_json w = ps_respond_writer(rq);
     ps_json_open(&w, '{');
     if (code != NULL)
         ps_respond_put_error(&w, code, message);

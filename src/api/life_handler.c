@@ -1,7 +1,7 @@
 /* life_handler.c - what became of days and jobs, and how full it is: GET /admin/archives, jobs and
  * capacity.
  *
- * These read on the server's thread, through handles that are its own; ingest waits that long.
+ * These run on a reader's thread, with its handles.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -51,7 +51,7 @@ static int write_day(void *ctx, const struct ps_day *day)
 
 static struct ps_json open_list(struct ps_request *rq, const char *name)
 {
-    struct ps_json w = ps_respond_writer(rq->api);
+    struct ps_json w = ps_respond_writer(rq);
     ps_json_open(&w, '{');
     ps_json_key(&w, name);
     ps_json_open(&w, '[');
@@ -72,12 +72,12 @@ static void respond_list(struct ps_request *rq, struct ps_json *w, int r, const 
 void ps_handle_archives(struct ps_request *rq)
 {
     struct ps_err e = {0};
-    if (rq->api->config.store == NULL) {
+    if (rq->reader->store == NULL) {
         ps_respond_not_here(rq, "store");
         return;
     }
     struct ps_json w = open_list(rq, "archives");
-    respond_list(rq, &w, ps_store_days(rq->api->config.store, write_day, &w, &e), e.text);
+    respond_list(rq, &w, ps_store_days(rq->reader->store, write_day, &w, &e), e.text);
 }
 
 static int write_run(void *ctx, const struct ps_run *run)
@@ -103,7 +103,7 @@ void ps_handle_jobs(struct ps_request *rq)
 {
     struct ps_err e = {0};
     size_t limit = PS_API_JOBS_DEFAULT;
-    if (rq->api->config.ledger == NULL) {
+    if (rq->reader->ledger == NULL) {
         ps_respond_not_here(rq, "ledger");
         return;
     }
@@ -113,20 +113,20 @@ void ps_handle_jobs(struct ps_request *rq)
         return;
     }
     struct ps_json w = open_list(rq, "jobs");
-    int r = ps_ledger_runs(rq->api->config.ledger, PS_STR_NONE, limit, write_run, &w, &e);
+    int r = ps_ledger_runs(rq->reader->ledger, PS_STR_NONE, limit, write_run, &w, &e);
     respond_list(rq, &w, r, e.text);
 }
 
 void ps_handle_capacity(struct ps_request *rq)
 {
-    struct ps_api *api = rq->api;
+    const struct ps_api_reading *reading = rq->api->config.reading;
     struct ps_err e = {0};
-    if (api->config.capacity == NULL) {
+    if (reading == NULL || reading->capacity == NULL) {
         ps_respond_not_here(rq, "measure of its size: use pathstats capacity");
         return;
     }
-    ps_respond_writer(api);
-    int r = api->config.capacity(api->config.capacity_ctx, &api->answer, &e);
+    ps_respond_writer(rq);
+    int r = reading->capacity(reading->ctx, rq->reader, rq->answer, &e);
     if (r < 0)
         ps_respond_code(rq, r, e.text);
     else

@@ -124,7 +124,7 @@ static void put_gauges(struct ps_buf *out, struct ps_api *api)
 void ps_handle_metrics(struct ps_request *rq)
 {
     struct ps_api *api = rq->api;
-    ps_respond_writer(api);
+    ps_respond_writer(rq);
     ps_health_refresh(api);
     put_table(&api->answer, api_metrics, PS_COUNT_OF(api_metrics), &api->counters);
     put_reasons(&api->answer, &api->counters, false, "pathstats_events_rejected_total",

@@ -13,6 +13,7 @@
  */
 #include "api/guard.h"
 #include "api/head.h"
+#include "api/readers.h"
 #include "api/respond.h"
 
 #include <stdarg.h>
@@ -67,6 +68,7 @@ static struct ps_request *take_request(struct ps_api *api)
     if (rq == NULL)
         return NULL;
     rq->api = api;
+    rq->answer = &api->answer;
     ps_buf_init(&rq->body, api->config.body_limit);
     ps_buf_init(&rq->order_text, PS_API_ORDER_TEXT_MAX);
     return rq;
@@ -172,7 +174,7 @@ static struct ps_request *begin_request(struct ps_api *api, struct MHD_Connectio
     rq->started_us = ps_clock_monotonic_us(api->config.clock);
     rq->status = rq->refused = 0;
     rq->closes = false;
-    rq->announced = rq->drained = 0;
+    rq->announced = rq->drained = rq->answer_bytes = 0;
     rq->progress = PS_NOT_SENT;
     rq->stored.wanted = rq->stored.known = rq->stored.durable = false;
     ps_buf_clear(&rq->body);
@@ -257,8 +259,12 @@ enum MHD_Result ps_request_handle(void *cls, struct MHD_Connection *connection, 
         ps_conn_enter(rq->conn, PS_CONN_WORK);
     if (rq->refused != 0)
         respond_refused(rq);
-    else
+    else if (!rq->route->reads)
         rq->route->handle(rq);
+    else if (rq->progress == PS_ANSWERED)
+        return ps_respond_kept(rq) ? MHD_YES : MHD_NO;
+    else
+        ps_readers_ask(api->readers, rq);
     return MHD_YES;
 }
 
@@ -274,6 +280,9 @@ void ps_request_completed(void *cls, struct MHD_Connection *connection, void **r
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && rq->route != NULL && rq->route->recorded &&
         api->config.record_self)
         ps_api_record(rq);
+    if (rq->kept != NULL)
+        MHD_destroy_response(rq->kept); /* gone before it was sent */
+    rq->kept = NULL;
     ps_request_leave_place(rq); /* gone before its answer */
     ps_stored_give_up(rq);
     size_t body_bytes = large_bytes(&rq->body);

@@ -28,11 +28,11 @@ static bool is_last(struct ps_request *rq)
 static struct MHD_Response *make_response(struct ps_request *rq, const char *content_type,
                                           const char *cache_control)
 {
-    struct ps_api *api = rq->api;
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(api->answer.len, api->answer.ptr, MHD_RESPMEM_MUST_COPY);
+        MHD_create_response_from_buffer(rq->answer->len, rq->answer->ptr, MHD_RESPMEM_MUST_COPY);
     if (response == NULL)
         return NULL;
+    rq->answer_bytes = rq->answer->len;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
@@ -48,44 +48,62 @@ static void queue_response(struct ps_request *rq, unsigned status, struct MHD_Re
         return;
     rq->status = status;
     ps_conn_enter(rq->conn, PS_CONN_ANSWER);
-    ps_conn_add(rq->conn, rq->api->answer.len);
+    ps_conn_add(rq->conn, rq->answer_bytes);
     unsigned class = status / 100;
     if (class < PS_API_CODE_CLASSES)
         atomic_fetch_add_explicit(&rq->api->counters.requests[class], 1, memory_order_relaxed);
 }
 
-struct ps_json ps_respond_writer(struct ps_api *api)
+/* A reader's answer is kept for the server's thread. */
+static void take_response(struct ps_request *rq, unsigned status, struct MHD_Response *response)
+{
+    if (rq->reader != NULL) {
+        rq->kept = response;
+        rq->kept_status = status;
+        return;
+    }
+    queue_response(rq, status, response);
+    if (response != NULL)
+        MHD_destroy_response(response);
+}
+
+bool ps_respond_kept(struct ps_request *rq)
+{
+    struct MHD_Response *response = rq->kept;
+    rq->kept = NULL;
+    take_response(rq, rq->kept_status, response);
+    return response != NULL;
+}
+
+struct ps_json ps_respond_writer(struct ps_request *rq)
 {
     struct ps_json w;
-    ps_buf_clear(&api->answer);
-    ps_json_init(&w, &api->answer);
+    ps_buf_clear(rq->answer);
+    ps_json_init(&w, rq->answer);
     return w;
 }
 
-static void shrink_answer(struct ps_api *api)
+static void shrink(struct ps_buf *answer)
 {
-    if (api->answer.cap > PS_API_KEEP_BYTES) {
-        ps_buf_done(&api->answer);
-        ps_buf_init(&api->answer, PS_API_ANSWER_MAX);
+    if (answer->cap > PS_API_KEEP_BYTES) {
+        ps_buf_done(answer);
+        ps_buf_init(answer, PS_API_ANSWER_MAX);
     }
 }
 
 static void send_answer(struct ps_request *rq, unsigned status, const char *content_type,
                         const char *extra_name, const char *extra_value)
 {
-    struct ps_api *api = rq->api;
     struct MHD_Response *response = make_response(rq, content_type, never_kept);
     if (response != NULL && extra_name != NULL)
         MHD_add_response_header(response, extra_name, extra_value);
-    queue_response(rq, status, response);
-    if (response != NULL)
-        MHD_destroy_response(response);
-    shrink_answer(api);
+    take_response(rq, status, response);
+    shrink(rq->answer);
 }
 
 void ps_respond_body(struct ps_request *rq, unsigned status, const char *content_type)
 {
-    if (rq->api->answer.failed != 0) {
+    if (rq->answer->failed != 0) {
         ps_respond_failure(rq, PS_ENOMEM, "the answer does not fit in memory");
         return;
     }
@@ -125,13 +143,12 @@ bool ps_respond_is_known(struct ps_request *rq, const char *tag)
 
 void ps_respond_tagged(struct ps_request *rq, const char *tag)
 {
-    struct ps_api *api = rq->api;
     char value[TAG_MAX];
     unsigned status = MHD_HTTP_OK;
     if (ps_respond_is_known(rq, tag)) {
-        ps_buf_clear(&api->answer);
+        ps_buf_clear(rq->answer);
         status = MHD_HTTP_NOT_MODIFIED;
-    } else if (api->answer.failed != 0) {
+    } else if (rq->answer->failed != 0) {
         ps_respond_failure(rq, PS_ENOMEM, "the answer does not fit in memory");
         return;
     }
@@ -139,15 +156,13 @@ void ps_respond_tagged(struct ps_request *rq, const char *tag)
     struct MHD_Response *response = make_response(rq, json_type, "no-cache");
     if (response != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, value);
-    queue_response(rq, status, response);
-    if (response != NULL)
-        MHD_destroy_response(response);
-    shrink_answer(api);
+    take_response(rq, status, response);
+    shrink(rq->answer);
 }
 
-static void write_accepted(struct ps_api *api, size_t count)
+static void write_accepted(struct ps_request *rq, size_t count)
 {
-    struct ps_json w = ps_respond_writer(api);
+    struct ps_json w = ps_respond_writer(rq);
     ps_json_open(&w, '{');
     ps_json_key(&w, "accepted");
     ps_json_uint(&w, count);
@@ -166,7 +181,7 @@ void ps_respond_accepted(struct ps_request *rq, size_t count)
 {
     struct ps_api *api = rq->api;
     if (is_last(rq)) {
-        write_accepted(api, count);
+        write_accepted(rq, count);
         ps_respond_json(rq, MHD_HTTP_ACCEPTED);
         return;
     }
@@ -174,7 +189,7 @@ void ps_respond_accepted(struct ps_request *rq, size_t count)
     if (api->accepted[slot].response == NULL || api->accepted[slot].count != count) {
         if (api->accepted[slot].response != NULL)
             MHD_destroy_response(api->accepted[slot].response);
-        write_accepted(api, count);
+        write_accepted(rq, count);
         api->accepted[slot].response = make_response(rq, json_type, never_kept);
         api->accepted[slot].count = count;
     }
@@ -215,7 +230,7 @@ void ps_respond_error(struct ps_request *rq, unsigned status, const char *code, 
         name = MHD_HTTP_HEADER_RETRY_AFTER;
         snprintf(value, sizeof value, "%d", PS_API_RETRY_AFTER_S);
     }
-    struct ps_json w = ps_respond_writer(rq->api);
+    struct ps_json w = ps_respond_writer(rq);
     ps_json_open(&w, '{');
     ps_respond_put_error(&w, code, message);
     ps_json_close(&w, '}');
@@ -227,16 +242,20 @@ static void log_failure(struct ps_request *rq, const char *text)
 {
     struct ps_api *api = rq->api;
     int64_t now_us = ps_clock_monotonic_us(api->config.clock);
-    if (api->failure_logged_us != INT64_MIN && now_us - api->failure_logged_us < LOG_EVERY_US) {
-        api->failures_unlogged++;
+    pthread_mutex_lock(&api->lock);
+    bool is_due =
+        api->failure_logged_us == INT64_MIN || now_us - api->failure_logged_us >= LOG_EVERY_US;
+    uint64_t unlogged = api->failures_unlogged;
+    api->failures_unlogged = is_due ? 0 : unlogged + 1;
+    if (is_due)
+        api->failure_logged_us = now_us;
+    pthread_mutex_unlock(&api->lock);
+    if (!is_due)
         return;
-    }
-    if (api->failures_unlogged > 0)
-        ps_log(PS_LOG_ERROR, "%llu more request%s failed meanwhile",
-               (unsigned long long)api->failures_unlogged, api->failures_unlogged == 1 ? "" : "s");
+    if (unlogged > 0)
+        ps_log(PS_LOG_ERROR, "%llu more request%s failed meanwhile", (unsigned long long)unlogged,
+               unlogged == 1 ? "" : "s");
     ps_log(PS_LOG_ERROR, "%s: %s", rq->path, text);
-    api->failure_logged_us = now_us;
-    api->failures_unlogged = 0;
 }
 
 void ps_respond_failure(struct ps_request *rq, int code, const char *text)

@@ -8,12 +8,12 @@
 #include "api/server.h"
 #include "base/json.h"
 
-/* The JSON writer of the server's one answer buffer, emptied. */
-struct ps_json ps_respond_writer(struct ps_api *api);
-/* What was written to api->answer. */
+/* The JSON writer of the thread's one answer buffer, rq->answer, emptied. */
+struct ps_json ps_respond_writer(struct ps_request *rq);
+/* What was written to rq->answer. */
 void ps_respond_json(struct ps_request *rq, unsigned status);
 void ps_respond_body(struct ps_request *rq, unsigned status, const char *content_type);
-/* What was written to api->answer, as JSON a client may keep and must ask about: `tag` without its
+/* What was written to rq->answer, as JSON a client may keep and must ask about: `tag` without its
  * quotes is the ETag. 304 without a body when the request names it. */
 void ps_respond_tagged(struct ps_request *rq, const char *tag);
 /* Does If-None-Match name the tag? Then ps_respond_tagged needs no answer written. */
@@ -34,6 +34,9 @@ void ps_respond_not_durable(struct ps_request *rq, const char *text);
 void ps_respond_code(struct ps_request *rq, int code, const char *text);
 /* 501: the part of the server that could answer is not in this process. */
 void ps_respond_not_here(struct ps_request *rq, const char *what);
+
+/* The server's thread sends what a reader answered. False: there was no memory for that. */
+bool ps_respond_kept(struct ps_request *rq);
 
 void ps_respond_cache_done(struct ps_api *api);
 

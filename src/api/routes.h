@@ -10,7 +10,8 @@
 
 struct ps_request;
 
-/* Answers with one of ps_respond_*, or suspends and is called again. On the server's thread. */
+/* Answers with one of ps_respond_*, or suspends and is called again. On the server's thread, but
+ * for those that read. */
 typedef void ps_handler(struct ps_request *rq);
 
 struct ps_route {
@@ -19,6 +20,7 @@ struct ps_route {
     ps_handler *handle;
     bool recorded;   /* record_self makes an event of it */
     bool takes_body; /* else a body is read and ignored */
+    bool reads;      /* the database, so its handler runs on a reader's thread */
     const char *summary;
 };
 

@@ -9,6 +9,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "api/readers.h"
 #include "api/respond.h"
 
 #include "base/check.h"
@@ -181,6 +182,7 @@ static void free_api(struct ps_api *api)
 {
     if (api->wake_fd >= 0)
         close(api->wake_fd);
+    ps_readers_close(api->readers);
     ps_ingest_close(api->ingest);
     ps_outbox_done(&api->outbox);
     ps_buf_done(&api->inflated);
@@ -226,6 +228,8 @@ int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct 
     if (r == 0)
         r = ps_queue_info(config->queue, &info, e);
     api->queue_bytes_max = info.bytes_max;
+    if (r == 0)
+        r = ps_readers_open(&api->readers, config->reading, e);
     if (r == 0)
         r = listen_on(config, &api->listen_fd, &api->port, e);
     if (r == 0)

@@ -2,8 +2,8 @@
  *
  * A ps_request lives from its first header to the answer's last byte. libmicrohttpd calls from its
  * one thread, and all of ps_api but the part under `lock` and the atomics belongs to that thread.
- * While a request waits for the committer, or for the one who got its order, it belongs to them, up
- * to the resume.
+ * While a request waits for the committer, a reader, or the one who got its order, it belongs to
+ * them, up to the resume.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -77,6 +77,11 @@ struct ps_request {
     bool in_place;            /* counted in the api's; the server thread's own */
     int commit_code;          /* once PS_ANSWERED, by the committer or by who got the order */
     struct ps_buf order_text; /* what an order's answer says */
+    struct ps_buf *answer;    /* of the thread that runs the handler */
+    const struct ps_api_reader *reader; /* while a reader runs it, else NULL */
+    struct MHD_Response *kept;          /* a reader's answer, or NULL */
+    unsigned kept_status;
+    size_t answer_bytes;
     struct ps_ingested ingested;
     struct {
         bool wanted, known;
@@ -99,13 +104,16 @@ struct ps_api {
     uint16_t port;
     int64_t started_us;
     uint64_t queue_bytes_max;
+    struct ps_readers *readers;
     struct ps_api_counters counters;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    size_t requests; /* begun and not completed */
-    size_t waiting;  /* submissions the committer has not answered */
-    bool closing;    /* nothing may start to wait any more */
+    size_t requests;           /* begun and not completed */
+    size_t waiting;            /* submissions the committer has not answered */
+    bool closing;              /* nothing may start to wait any more */
+    int64_t failure_logged_us; /* INT64_MIN: never */
+    uint64_t failures_unlogged;
     _Atomic bool draining, stopping;
     _Atomic bool woken; /* wake_fd was written and the server's thread has not looked yet */
 
@@ -130,8 +138,6 @@ struct ps_api {
         int64_t heartbeat_ms;
         struct ps_queue_info queue;
     } health;
-    int64_t failure_logged_us; /* INT64_MIN: never */
-    uint64_t failures_unlogged;
 };
 
 /* request.c: libmicrohttpd's callbacks; cls is the ps_api. */

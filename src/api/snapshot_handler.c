@@ -27,13 +27,13 @@ static bool take_limit(struct ps_request *rq, size_t *ret)
     return false;
 }
 
-/* A version that is there is in api->answer when it must be sent. */
+/* A version that is there is in rq->answer when it must be sent. */
 static void respond_document(struct ps_request *rq, uint64_t version, size_t limit)
 {
     char tag[TAG_MAX];
     snprintf(tag, sizeof tag, "%" PRIu64, version);
-    if (limit != SIZE_MAX && rq->api->answer.len > 0)
-        ps_snapshot_cut(&rq->api->answer, limit);
+    if (limit != SIZE_MAX && rq->answer->len > 0)
+        ps_snapshot_cut(rq->answer, limit);
     ps_respond_tagged(rq, tag);
 }
 
@@ -61,12 +61,12 @@ void ps_handle_paths(struct ps_request *rq)
     int64_t now_ms = ps_clock_now_ms(api->config.clock);
     if (!take_limit(rq, &limit))
         return;
-    ps_buf_clear(&api->answer);
+    ps_buf_clear(rq->answer);
     int r = ps_snapshot_pointer(api->config.kv, now_ms, &pointer, &e);
     if (r == 0 && is_known(rq, pointer.version))
         version = pointer.version;
     else if (r == 0)
-        r = ps_snapshot_latest(api->config.kv, now_ms, &version, &api->answer, &e);
+        r = ps_snapshot_latest(api->config.kv, now_ms, &version, rq->answer, &e);
     if (r == PS_ENOENT)
         respond_none(rq);
     else if (r < 0)
@@ -89,9 +89,9 @@ void ps_handle_snapshot(struct ps_request *rq)
     }
     if (!take_limit(rq, &limit))
         return;
-    ps_buf_clear(&api->answer);
-    int r = ps_snapshot_get(api->config.kv, ps_clock_now_ms(api->config.clock), version,
-                            &api->answer, &e);
+    ps_buf_clear(rq->answer);
+    int r = ps_snapshot_get(api->config.kv, ps_clock_now_ms(api->config.clock), version, rq->answer,
+                            &e);
     if (r < 0)
         ps_respond_code(rq, r, e.text);
     else

@@ -27,12 +27,13 @@
 
 enum { LOOK_EVERY_S = 1 };
 
-/* All of a running server. `life` is the HTTP thread's, for the questions of an administrator. */
+/* All of a running server. */
 struct server {
     struct ps_engine *engine;
     struct ps_keeper *keeper;
     struct ps_api *api;
-    struct ps_life life;
+    struct ps_api_orders orders;
+    struct ps_api_reading reading;
     struct ps_watch watch;
     char note[PS_CONFIG_TEXT_MAX + 16]; /* where it listens */
     bool noted, told;                   /* in the lock of the data directory; that it failed */
@@ -77,14 +78,40 @@ static int order_purge(void *ctx, const struct ps_letter_filter *filter, ps_api_
     return ps_keeper_purge(s->keeper, filter, done, done_ctx, e);
 }
 
-static int tell_capacity(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
+/* --- what the threads that answer questions read with --- */
+
+static int open_reader(void *ctx, struct ps_api_reader *ret, struct ps_err *e)
+{
+    struct server *s = ctx;
+    struct ps_engine *g = s->engine;
+    struct ps_life *life = calloc(1, sizeof *life);
+    if (life == NULL)
+        return ps_fail(e, PS_ENOMEM, "no memory");
+    int r = ps_life_open(life, g->config, &g->dir, g->clock, PS_LIFE_READ, e);
+    if (r < 0) {
+        free(life);
+        return r;
+    }
+    *ret = (struct ps_api_reader){.own = life, .store = life->store, .ledger = life->ledger};
+    return 0;
+}
+
+static void close_reader(void *ctx, struct ps_api_reader *reader)
+{
+    (void)ctx;
+    ps_life_close(reader->own);
+    free(reader->own);
+}
+
+static int tell_capacity(void *ctx, const struct ps_api_reader *reader, struct ps_buf *ret_json,
+                         struct ps_err *e)
 {
     struct server *s = ctx;
     struct ps_capacity measured;
     struct ps_json w;
     struct ps_capacity_config config = {
-        .store = s->life.store,
-        .ledger = s->life.ledger,
+        .store = reader->store,
+        .ledger = reader->ledger,
         .queue = s->engine->queue,
         .kv = s->engine->kv,
         .clock = s->engine->clock,
@@ -112,7 +139,7 @@ static void tell_what_next(const struct ps_config *c, const char *host_port)
             program_invocation_name, where, host_port, program_invocation_name, where);
 }
 
-static int listen_there(struct server *s, const struct ps_api_orders *orders, struct ps_err *e)
+static int listen_there(struct server *s, struct ps_err *e)
 {
     struct ps_engine *g = s->engine;
     const struct ps_config *c = g->config;
@@ -138,11 +165,8 @@ static int listen_there(struct server *s, const struct ps_api_orders *orders, st
         .aggregator = ps_aggregator_counters(g->aggregator),
         .version = PS_VERSION,
         .data_dir = g->dir.path,
-        .orders = orders,
-        .store = s->life.store,
-        .ledger = s->life.ledger,
-        .capacity = tell_capacity,
-        .capacity_ctx = s,
+        .orders = &s->orders,
+        .reading = &s->reading,
     };
     r = ps_api_open(&s->api, &config, e);
     if (r < 0)
@@ -169,8 +193,7 @@ static void tell_connections(struct server *s)
     ps_trouble_begin(&s->engine->troubles, PS_TROUBLE_DESCRIPTORS, PS_EFULL, text.text);
 }
 
-static int open_server(struct server *s, const struct ps_config *config,
-                       const struct ps_api_orders *orders, struct ps_err *e)
+static int open_server(struct server *s, const struct ps_config *config, struct ps_err *e)
 {
     int r = ps_descriptors_share(ps_descriptors_raise(), PS_API_CONNECTIONS_MAX,
                                  PS_API_CONNECTIONS_SPARE, &s->connections, e);
@@ -191,9 +214,7 @@ static int open_server(struct server *s, const struct ps_config *config,
         .aggregator = ps_aggregator_counters(s->engine->aggregator),
     };
     r = ps_keeper_open(&s->keeper, &keeper, e);
-    if (r == 0)
-        r = ps_life_open(&s->life, config, &s->engine->dir, s->engine->clock, PS_LIFE_READ, e);
-    return r < 0 ? r : listen_there(s, orders, e);
+    return r < 0 ? r : listen_there(s, e);
 }
 
 /* Nothing new comes in, what the keeper works on is put down, then the rest is stored. */
@@ -204,7 +225,6 @@ static int close_server(struct server *s, struct ps_err *e)
     ps_keeper_stop(s->keeper); /* answers those who wait for it */
     ps_api_close(s->api);
     ps_keeper_close(s->keeper);
-    ps_life_close(&s->life);
     return s->engine == NULL ? 0 : ps_engine_close(s->engine, e);
 }
 
@@ -258,8 +278,9 @@ static void wait_for_signal(struct server *s, const sigset_t *set)
 int ps_serve(const struct ps_config *config, struct ps_err *e)
 {
     struct server server = {0};
-    const struct ps_api_orders orders = {&server, order_archive, order_snapshot, order_replay,
-                                         order_purge};
+    server.reading = (struct ps_api_reading){&server, open_reader, close_reader, tell_capacity};
+    server.orders =
+        (struct ps_api_orders){&server, order_archive, order_snapshot, order_replay, order_purge};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -268,7 +289,7 @@ int ps_serve(const struct ps_config *config, struct ps_err *e)
     signal(SIGPIPE, SIG_IGN);
     int r = ps_settings_check(config, e);
     if (r == 0)
-        r = open_server(&server, config, &orders, e);
+        r = open_server(&server, config, e);
     if (r == 0)
         wait_for_signal(&server, &set);
     int closed = close_server(&server, r < 0 ? NULL : e);

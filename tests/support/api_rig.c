@@ -123,11 +123,61 @@ void rig_await_order(struct rig *rig)
     pthread_mutex_unlock(&rig->lock);
 }
 
-static int measure(void *ctx, struct ps_buf *ret_json, struct ps_err *e)
+/* --- questions --- */
+
+static int open_reader(void *ctx, struct ps_api_reader *ret, struct ps_err *e)
 {
     struct rig *rig = ctx;
+    pthread_mutex_lock(&rig->lock);
+    bool refused = rig->readers == rig->readers_max;
+    rig->readers += !refused;
+    pthread_mutex_unlock(&rig->lock);
+    if (refused)
+        return ps_fail(e, PS_ECORRUPT, "no reader");
+    int r = ps_store_open(&ps_store_mem, &ret->store, TARGET, PS_STORE_READ, e);
+    return r < 0 ? r : ps_ledger_open(&ps_ledger_mem, &ret->ledger, TARGET, PS_STORE_READ, e);
+}
+
+static void close_reader(void *ctx, struct ps_api_reader *reader)
+{
+    struct rig *rig = ctx;
+    ps_ledger_close(reader->ledger);
+    ps_store_close(reader->store);
+    pthread_mutex_lock(&rig->lock);
+    rig->readers--;
+    pthread_mutex_unlock(&rig->lock);
+}
+
+static int measure(void *ctx, const struct ps_api_reader *reader, struct ps_buf *ret_json,
+                   struct ps_err *e)
+{
+    struct rig *rig = ctx;
+    (void)reader;
+    pthread_mutex_lock(&rig->lock);
+    rig->asking++;
+    pthread_cond_broadcast(&rig->released);
+    while (rig->holding_questions)
+        pthread_cond_wait(&rig->released, &rig->lock);
+    rig->asking--;
+    pthread_mutex_unlock(&rig->lock);
     ps_buf_text(ret_json, "{\"bytes\":1}");
     return rig->capacity_code < 0 ? ps_fail(e, rig->capacity_code, "capacity: a secret") : 0;
+}
+
+void rig_hold_questions(struct rig *rig, bool on)
+{
+    pthread_mutex_lock(&rig->lock);
+    rig->holding_questions = on;
+    pthread_cond_broadcast(&rig->released);
+    pthread_mutex_unlock(&rig->lock);
+}
+
+void rig_await_questions(struct rig *rig, size_t count)
+{
+    pthread_mutex_lock(&rig->lock);
+    while (rig->asking < count)
+        pthread_cond_wait(&rig->released, &rig->lock);
+    pthread_mutex_unlock(&rig->lock);
 }
 
 /* --- the server --- */
@@ -156,12 +206,11 @@ static void open_server(struct rig *rig, const struct rig_options *o)
     rig->orders =
         (struct ps_api_orders){rig, order_archive, order_snapshot, order_replay, order_purge};
     rig->order_text = "{\"done\":true}";
+    rig->readers_max = SIZE_MAX;
     if (o->full) {
         config.orders = &rig->orders;
-        config.store = rig->store;
-        config.ledger = rig->ledger;
-        config.capacity = measure;
-        config.capacity_ctx = rig;
+        rig->reading = (struct ps_api_reading){rig, open_reader, close_reader, measure};
+        config.reading = &rig->reading;
     }
     if (ps_api_open(&rig->api, &config, &e) < 0)
         fail_msg("%s", e.text);

@@ -41,8 +41,12 @@ struct rig {
     struct ps_records records;
     uint64_t read_at;
 
-    struct ps_store *store;   /* mem; the server has these three with rig_open_full alone */
-    struct ps_ledger *ledger; /* mem */
+    struct ps_store *store;   /* mem; the server reads these with rig_open_full alone, */
+    struct ps_ledger *ledger; /* ... through handles of its own */
+    struct ps_api_reading reading;
+    size_t readers, readers_max; /* open; past so many opening fails */
+    size_t asking;               /* that look into GET /admin/capacity */
+    bool holding_questions;
     struct ps_api_orders orders;
     pthread_t job; /* the thread that answers the order taken last */
     bool ordered, holding;
@@ -72,6 +76,10 @@ int rig_close(void **state);
 void rig_hold_orders(struct rig *rig, bool on);
 /* Until an order was taken; at most one at a time. */
 void rig_await_order(struct rig *rig);
+/* While on, GET /admin/capacity is not answered. */
+void rig_hold_questions(struct rig *rig, bool on);
+/* Until so many are being looked into. */
+void rig_await_questions(struct rig *rig, size_t count);
 /* Closes the server and the committer; rig_close may still follow. */
 void rig_stop(struct rig *rig);
 
