@@ -166,7 +166,7 @@ int ps_disk_make_folders(const char *path, mode_t mode, size_t *ret_made)
             *ret_made = first;
         if (!made && errno != EEXIST)
             return -1;
-        if (sync_name_of(part) < 0 && (made || errno != EACCES))
+        if ((made || slash == NULL) && sync_name_of(part) < 0 && (made || errno != EACCES))
             return -1;
         if (slash != NULL)
             *slash = '/';

@@ -50,9 +50,9 @@ int ps_disk_sync(int fd);
 int ps_disk_sync_folder(int dir, const char *path);
 int ps_disk_mkdir(int dir, const char *path, mode_t mode);
 /* A folder and all above it that are missing, durably: each has its name synced into the one above.
- * One that was there may have been made by a process that died before that, so names are synced in
- * any case, where the folder above may be read. *ret_made (may be NULL): the length in `path` of
- * the uppermost folder that was missing, 0 when none was; also after a failure. */
+ * The last one may have been made by a process that died before that, so its name is synced in any
+ * case, if the folder above may be read. *ret_made (may be NULL): the length in `path` of the
+ * uppermost folder that was missing, 0 when none was; also after a failure. */
 int ps_disk_make_folders(const char *path, mode_t mode, size_t *ret_made);
 int ps_disk_link(int dir, const char *from, const char *to);
 int ps_disk_rename(int dir, const char *from, const char *to);

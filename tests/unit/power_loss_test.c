@@ -27,6 +27,7 @@ struct world {
     struct place place;
     char disk[PLACE_PATH_MAX + 32], left[PLACE_PATH_MAX + 32], journal[PLACE_PATH_MAX + 32];
     int fd;
+    const char *above; /* folders above what is made */
 };
 
 static int set_up(void **state)
@@ -151,7 +152,7 @@ static size_t count_calls(const struct world *w)
 
 static void name_left(const struct world *w, char to[PLACE_PATH_MAX + 64], const char *name)
 {
-    snprintf(to, PLACE_PATH_MAX + 64, "%s/%s", w->left, name);
+    snprintf(to, PLACE_PATH_MAX + 64, "%s/%s%s", w->left, w->above, name);
 }
 
 /* Work and look, undisturbed; then with the first process killed at each of its calls in turn, and
@@ -159,8 +160,10 @@ static void name_left(const struct world *w, char to[PLACE_PATH_MAX + 64], const
 static void try_all(struct world *w, work_fn *work, look_fn *look)
 {
     bool killed = true;
+    w->above = "a/b/";
     assert_false(record(w, work, 0));
     look_at_all(w, look, 0);
+    w->above = ""; /* else the folders above would have to be synced at every start */
     for (uint64_t at = 1; killed; at++) {
         begin_anew(w);
         killed = record(w, work, at);
@@ -221,7 +224,7 @@ static void look_at_queue(struct world *w, const struct power_loss *p, size_t n)
 {
     char folder[PLACE_PATH_MAX + 64];
     int promised = last_mark(p, n, "synced");
-    name_left(w, folder, "queue");
+    snprintf(folder, sizeof folder, "%s/queue", w->left);
     struct ps_queue *q = open_queue(folder);
     unsigned there = count_records(q);
     if ((int)there < promised)
@@ -299,7 +302,7 @@ static void look_at_letters(struct world *w, const struct power_loss *p, size_t 
 {
     char folder[PLACE_PATH_MAX + 64];
     int must = last_mark(p, n, "letters");
-    name_left(w, folder, "queue");
+    snprintf(folder, sizeof folder, "%s/queue", w->left);
     struct ps_queue *q = open_queue(folder);
     unsigned there = see_letters(q);
     if (must > 0 && (there & (unsigned)must) != (unsigned)must)
@@ -330,7 +333,7 @@ static const char *const keys[] = {"2025/10/a.gz", "2025/10/b.gz", "2025/11/c.gz
 static void put_objects(struct world *w)
 {
     char folder[PLACE_PATH_MAX + 64];
-    snprintf(folder, sizeof folder, "%s/below/objects", w->disk);
+    snprintf(folder, sizeof folder, "%s/%sobjects", w->disk, w->above);
     struct ps_objects *o = open_objects(folder);
     mark(w, "removed", 0);
     for (unsigned i = 0; i < PS_COUNT_OF(keys); i++) {
@@ -352,7 +355,7 @@ static void look_at_objects(struct world *w, const struct power_loss *p, size_t 
 {
     char folder[PLACE_PATH_MAX + 64];
     int put = last_mark(p, n, "put"), removed = last_mark(p, n, "removed");
-    name_left(w, folder, "below/objects");
+    name_left(w, folder, "objects");
     struct ps_objects *o = open_objects(folder);
     for (int i = 0; i < (int)PS_COUNT_OF(keys); i++) {
         struct ps_buf b;
@@ -388,7 +391,7 @@ static void make_secret(struct world *w)
     uint8_t secret[PS_SECRET_BYTES];
     uint32_t begin;
     char folder[PLACE_PATH_MAX + 64];
-    snprintf(folder, sizeof folder, "%s/below/data", w->disk);
+    snprintf(folder, sizeof folder, "%s/%sdata", w->disk, w->above);
     OK(ps_datadir_init(&d, folder, &test_err));
     OK(ps_datadir_lock(&d, &test_err));
     OK(ps_secret_load(d.secret, PS_SECRET_CREATE, secret, NULL, &test_err));
@@ -404,7 +407,7 @@ static void look_at_secret(struct world *w, const struct power_loss *p, size_t n
     struct ps_err e = {0};
     char file[PLACE_PATH_MAX + 64];
     int promised = last_mark(p, n, "secret");
-    name_left(w, file, "below/data/secret");
+    name_left(w, file, "data/secret");
     int r = ps_secret_load(file, PS_SECRET_READ, secret, NULL, &e);
     assert_true(r == 0 || r == PS_ENOENT); /* never half of one */
     if (r < 0 && promised >= 0)
@@ -433,6 +436,7 @@ static void test_what_is_not_synced_is_lost(void **state)
 {
     struct world *w = *state;
     char name[PLACE_PATH_MAX + 64], text[11] = "";
+    w->above = "";
     assert_false(record(w, forget_to_sync, 0));
     struct power_loss *p = power_loss_open(w->disk, "", w->journal);
     name_left(w, name, "file");
