@@ -76,6 +76,7 @@ struct ps_api_config {
     size_t body_limit;     /* bytes of a request body, as sent and also inflated; at least 1 */
     size_t bodies_max;     /* bytes of all large bodies together; 0: the default */
     size_t connections;    /* at once; 0: PS_API_CONNECTIONS_MAX */
+    bool percent_as_is;    /* paths keep their percent-encoding */
     bool record_self;      /* requests to recorded routes become events */
     const uint8_t *secret; /* PS_SECRET_BYTES, for the hash of client addresses */
     struct ps_queue *queue;

@@ -226,6 +226,8 @@ int ps_api_open(struct ps_api **ret, const struct ps_api_config *config, struct 
     if (r == 0)
         ps_ingest_admit(api->ingest, config->admission);
     if (r == 0)
+        ps_ingest_set_percent(api->ingest, !config->percent_as_is);
+    if (r == 0)
         r = ps_queue_info(config->queue, &info, e);
     api->queue_bytes_max = info.bytes_max;
     if (r == 0)

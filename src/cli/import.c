@@ -191,6 +191,7 @@ static int open_importing(struct importing *m, struct ps_cli *c, struct ps_err *
         r = ps_ingest_open(&m->ingest, ps_sink_secret(m->sink), ps_clock_system(), e);
     if (r < 0)
         return r;
+    ps_ingest_set_percent(m->ingest, c->config.percent);
     m->seen = ps_occurrences_open();
     m->done = calloc(1, sizeof *m->done);
     m->listed_in = calloc(PS_REJECTIONS_LISTED_MAX, sizeof *m->listed_in);

@@ -93,6 +93,10 @@ static void write_event(struct ps_buf *body, const struct ps_event *event)
         ps_json_key(&w, "responseTime");
         ps_json_us_as_ms(&w, event->response_us);
     }
+    if (event->response_bytes != PS_ABSENT) {
+        ps_json_key(&w, "responseBytes");
+        ps_json_int(&w, event->response_bytes);
+    }
     if (event->has_client) {
         ps_format_hex64(hash, event->client_hash);
         ps_json_key(&w, "clientIpHash");

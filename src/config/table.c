@@ -69,6 +69,7 @@ const struct ps_option ps_options[] = {
     OPTION(record_self, "server", "true", YES_NO, "count requests to this server's own API"),
     OPTION(body_limit, "server", "16MB", SIZE(64 * KB, 64 * MB),
            "largest request body, also once unpacked"),
+    OPTION(percent, "paths", "true", YES_NO, "normal form of RFC 3986: /%7euser counts as /~user"),
     OPTION(batch_events, "aggregation", "50000", NUMBER(1, 65536),
            "events in a transaction at most; an import commits after 20 such batches"),
     OPTION(flush_interval, "aggregation", "1s", DURATION(1, 60000),

@@ -14,6 +14,7 @@
 #include "core/methods.h"
 #include "core/sample.h"
 #include "core/sketch.h"
+#include "core/statuses.h"
 
 void ps_aggregate_init(struct ps_aggregate *a)
 {
@@ -31,13 +32,14 @@ void ps_aggregate_done(struct ps_aggregate *a, const struct ps_alloc *alloc)
     release(alloc, a->sample.items, a->sample.cap * sizeof *a->sample.items);
     release(alloc, a->clients.hashes, a->clients.cap * sizeof *a->clients.hashes);
     release(alloc, a->sketch.counts, a->sketch.cap * sizeof *a->sketch.counts);
+    release(alloc, a->statuses.items, a->statuses.cap * sizeof *a->statuses.items);
     ps_aggregate_init(a);
 }
 
 size_t ps_aggregate_memory(const struct ps_aggregate *a)
 {
     return a->sample.cap * sizeof *a->sample.items + a->clients.cap * sizeof *a->clients.hashes +
-           a->sketch.cap * sizeof *a->sketch.counts;
+           a->sketch.cap * sizeof *a->sketch.counts + a->statuses.cap * sizeof *a->statuses.items;
 }
 
 /* --- the sketch, which exists only beyond the sample --- */
@@ -76,6 +78,8 @@ static int reserve_event(struct ps_aggregate *a, const struct ps_event *event,
                          const struct ps_alloc *alloc)
 {
     int r = event->has_client ? ps_clients_reserve(&a->clients, 1, alloc) : 0;
+    if (r == 0 && event->status != PS_ABSENT)
+        r = ps_statuses_reserve(&a->statuses, 1, alloc);
     if (r < 0 || event->response_us == PS_ABSENT)
         return r;
     r = ps_sample_reserve(&a->sample, 1, alloc);
@@ -101,6 +105,12 @@ static void add_response(struct ps_aggregate *a, uint64_t us, uint64_t key)
     a->sum_us += us;
 }
 
+/* Associative and commutative, as plain addition is, so it merges in any order (I2). */
+static uint64_t add_bytes(uint64_t a, uint64_t b)
+{
+    return b < PS_BYTES_SUM_MAX - a ? a + b : PS_BYTES_SUM_MAX;
+}
+
 int ps_aggregate_add(struct ps_aggregate *a, const struct ps_event *event,
                      const struct ps_alloc *alloc)
 {
@@ -110,6 +120,12 @@ int ps_aggregate_add(struct ps_aggregate *a, const struct ps_event *event,
     a->requests++;
     a->errors += event->is_error == 1;
     ps_methods_put(&a->methods, event->method);
+    if (event->status != PS_ABSENT)
+        ps_statuses_put(&a->statuses, (uint32_t)event->status, 1);
+    if (event->response_bytes != PS_ABSENT) {
+        a->count_bytes++;
+        a->sum_bytes = add_bytes(a->sum_bytes, (uint64_t)event->response_bytes);
+    }
     if (event->has_client)
         ps_clients_put(&a->clients, event->client_hash);
     if (event->response_us != PS_ABSENT)
@@ -125,6 +141,8 @@ static int reserve_merge(struct ps_aggregate *dst, const struct ps_aggregate *sr
     int r = ps_clients_reserve(&dst->clients, src->clients.len, alloc);
     if (r == 0)
         r = ps_sample_reserve(&dst->sample, src->sample.len, alloc);
+    if (r == 0)
+        r = ps_statuses_reserve(&dst->statuses, src->statuses.len, alloc);
     if (r < 0 || dst->count_us + src->count_us <= PS_SAMPLE_MAX)
         return r;
     r = reserve_sketch(dst, src, alloc);
@@ -156,7 +174,11 @@ int ps_aggregate_merge(struct ps_aggregate *dst, const struct ps_aggregate *src,
     dst->errors += src->errors;
     dst->count_us += src->count_us;
     dst->sum_us += src->sum_us;
+    dst->count_bytes += src->count_bytes;
+    dst->sum_bytes = add_bytes(dst->sum_bytes, src->sum_bytes);
     ps_methods_merge(&dst->methods, &src->methods);
+    for (uint32_t i = 0; i < src->statuses.len; i++)
+        ps_statuses_put(&dst->statuses, src->statuses.items[i].code, src->statuses.items[i].count);
     return 0;
 }
 
@@ -174,23 +196,36 @@ static uint64_t sketch_rank(const struct ps_sketch *s, uint64_t rank)
     return 0;
 }
 
+/* Nearest rank of 1 .. count: ceil(count * permille / 1000), in two parts so that nothing
+ * overflows. */
+static uint64_t rank_of(uint64_t count, unsigned permille)
+{
+    return count / 1000 * permille + (count % 1000 * permille + 999) / 1000;
+}
+
+void ps_aggregate_percentiles(const struct ps_aggregate *a, const unsigned *permilles, size_t count,
+                              uint64_t *scratch, uint64_t *ret_us)
+{
+    PS_ASSERT(a->count_us > 0);
+    bool sampled = !has_sketch(a);
+    for (uint32_t i = 0; sampled && i < a->sample.len; i++)
+        scratch[i] = a->sample.items[i].us;
+    if (sampled)
+        ps_sort_u64(scratch, a->sample.len);
+    for (size_t i = 0; i < count; i++) {
+        PS_ASSERT(permilles[i] > 0 && permilles[i] <= 1000);
+        uint64_t rank = rank_of(a->count_us, permilles[i]);
+        uint64_t us = sampled ? scratch[rank - 1] : sketch_rank(&a->sketch, rank);
+        ret_us[i] = us < a->min_us ? a->min_us : us > a->max_us ? a->max_us : us;
+    }
+}
+
 bool ps_aggregate_percentile(const struct ps_aggregate *a, unsigned permille, uint64_t *scratch,
                              uint64_t *ret_us)
 {
-    PS_ASSERT(permille > 0 && permille <= 1000);
     if (a->count_us == 0)
         return false;
-    /* ceil(count * permille / 1000), in two parts so that nothing overflows */
-    uint64_t rank = a->count_us / 1000 * permille + (a->count_us % 1000 * permille + 999) / 1000;
-    if (!has_sketch(a)) {
-        for (uint32_t i = 0; i < a->sample.len; i++)
-            scratch[i] = a->sample.items[i].us;
-        ps_sort_u64(scratch, a->sample.len);
-        *ret_us = scratch[rank - 1];
-        return true;
-    }
-    uint64_t us = sketch_rank(&a->sketch, rank);
-    *ret_us = us < a->min_us ? a->min_us : us > a->max_us ? a->max_us : us;
+    ps_aggregate_percentiles(a, &permille, 1, scratch, ret_us);
     return true;
 }
 

@@ -17,49 +17,25 @@
 #ifndef PS_CORE_AGGREGATE_H
 #define PS_CORE_AGGREGATE_H
 
+#include "core/alloc.h"
+#include "core/clients.h"
 #include "core/event.h"
-
-/* resize(ctx, ptr, old, new): like realloc; new 0 frees and returns NULL; NULL means no memory. */
-struct ps_alloc {
-    void *(*resize)(void *ctx, void *ptr, size_t old_size, size_t new_size);
-    void *ctx;
-};
-
-struct ps_sample_item {
-    uint64_t key; /* hash(id) */
-    uint64_t us;
-};
-
-struct ps_sample {
-    struct ps_sample_item *items; /* a max-heap once full; order is private */
-    uint32_t len, cap;
-};
-
-struct ps_clients {
-    uint64_t *hashes; /* ascending */
-    uint32_t len, cap;
-};
-
-struct ps_sketch {
-    uint64_t *counts; /* of buckets first .. first + len - 1 */
-    uint32_t first, len, cap;
-};
-
-/* GET HEAD POST PUT PATCH DELETE OPTIONS, then all others together; see methods.h. */
-enum { PS_METHODS_COUNT = 8 };
-
-struct ps_methods {
-    uint64_t counts[PS_METHODS_COUNT];
-};
+#include "core/methods.h"
+#include "core/sample.h"
+#include "core/sketch.h"
+#include "core/statuses.h"
 
 struct ps_aggregate {
     uint64_t requests, errors;
-    uint64_t count_us, sum_us; /* of the events that carry a response time */
-    uint64_t min_us, max_us;   /* meaningful when count_us > 0 */
+    uint64_t count_us, sum_us;       /* of the events that carry a response time */
+    uint64_t min_us, max_us;         /* meaningful when count_us > 0 */
+    uint64_t count_bytes, sum_bytes; /* of the events that carry a size; the sum stops at
+                                        PS_BYTES_SUM_MAX */
     struct ps_sample sample;
     struct ps_clients clients;
     struct ps_sketch sketch;
-    struct ps_methods methods; /* of the events that carry a method */
+    struct ps_methods methods;   /* of the events that carry a method */
+    struct ps_statuses statuses; /* of the events that carry a status */
 };
 
 void ps_aggregate_init(struct ps_aggregate *a);
@@ -81,6 +57,10 @@ size_t ps_aggregate_memory(const struct ps_aggregate *a);
 bool ps_aggregate_percentile(const struct ps_aggregate *a, unsigned permille, uint64_t *scratch,
                              uint64_t *ret_us);
 
+/* Several at once, of an aggregate with count_us > 0. */
+void ps_aggregate_percentiles(const struct ps_aggregate *a, const unsigned *permilles, size_t count,
+                              uint64_t *scratch, uint64_t *ret_us);
+
 /* Distinct clients: exact while fewer than PS_CLIENTS_MAX are held, else KMV's (k-1)/h_k in integer
  * arithmetic. *ret_exact (may be NULL) says which. */
 uint64_t ps_aggregate_clients(const struct ps_aggregate *a, bool *ret_exact);
@@ -92,12 +72,15 @@ struct ps_str ps_aggregate_method(const struct ps_aggregate *a);
 /* The columns of path_stats_hourly, less the key and the times of writing. */
 struct ps_stat {
     uint64_t requests, errors, count_us, sum_us, min_us, max_us;
+    uint64_t count_bytes, sum_bytes;
+    uint64_t p50_us, p95_us, p99_us; /* meaningful when count_us > 0; follow from the rest */
     uint64_t unique_seen, unique_estimate;
     struct ps_str samples;     /* "1500,230,..." microseconds in order of key: ASCII, for people */
     struct ps_str sample_keys; /* u64 little-endian each, ascending */
     struct ps_str clients;     /* u64 little-endian each, ascending */
     struct ps_str sketch;      /* LEB128 pairs: bucket gap, count; empty when there is none */
     struct ps_str methods;     /* "GET:12,POST:1" in order of the table, without zeros */
+    struct ps_str statuses;    /* "200:12,404:1" by code */
 };
 
 enum { PS_STAT_BYTES_MAX = 96 * 1024 };

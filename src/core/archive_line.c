@@ -1,6 +1,7 @@
 /* archive_line.c - see archive_line.h.  SPDX-License-Identifier: MIT */
 #include "core/archive_line.h"
 
+#include "base/check.h"
 #include "base/err.h"
 #include "base/time.h"
 #include "core/decimal.h"
@@ -127,35 +128,36 @@ size_t ps_archive_line_write(const struct ps_event *event, char *to)
     put_text(&o, event->country);
     PUT(&o, ",\"is_error\":");
     put_small(&o, event->is_error);
+    PUT(&o, ",\"response_bytes\":");
+    if (event->response_bytes == PS_ABSENT)
+        put_null(&o);
+    else
+        put_number(&o, event->response_bytes);
     PUT(&o, "}\n");
     return (size_t)(o.at - to);
 }
 
-/* --- reading: the same columns in the same order --- */
+/* --- reading: by name --- */
 
 struct in {
     struct ps_json_scan scan;
     bool bad;
 };
 
-static void expect(struct in *in, const char *text, size_t n)
+static bool skip_byte(struct in *in, char wanted)
 {
-    if (in->bad || (size_t)(in->scan.end - in->scan.at) < n ||
-        ps_bytes_compare(in->scan.at, text, n) != 0)
-        in->bad = true;
-    else
-        in->scan.at += n;
+    ps_json_space(&in->scan);
+    if (in->bad || in->scan.at == in->scan.end || *in->scan.at != wanted)
+        return false;
+    in->scan.at++;
+    return true;
 }
-
-#define EXPECT(in, literal) expect((in), (literal), sizeof(literal) - 1)
 
 /* The next value, of kind `wanted` or null. False: absent, or bad. */
 static bool take(struct in *in, enum ps_json_kind wanted, struct ps_str *ret)
 {
     enum ps_json_kind kind = PS_JSON_NULL;
     *ret = PS_STR_NONE;
-    if (in->bad)
-        return false;
     if (ps_json_value(&in->scan, 1, &kind, ret) != PS_REJECT_NONE ||
         (kind != wanted && kind != PS_JSON_NULL))
         in->bad = true;
@@ -184,32 +186,69 @@ static void take_client(struct in *in, struct ps_event *event)
     in->bad = in->bad || !event->has_client;
 }
 
+/* A column of a later version. */
+static void skip_value(struct in *in)
+{
+    enum ps_json_kind kind;
+    struct ps_str text;
+    in->bad = in->bad || ps_json_value(&in->scan, 1, &kind, &text) != PS_REJECT_NONE;
+}
+
+static bool take_text_column(struct in *in, struct ps_str name, struct ps_event *event)
+{
+    const struct {
+        struct ps_str name;
+        struct ps_str *to;
+    } columns[] = {
+        {PS_STR("id"), &event->id},           {PS_STR("path"), &event->path},
+        {PS_STR("method"), &event->method},   {PS_STR("user_agent"), &event->user_agent},
+        {PS_STR("country"), &event->country},
+    };
+    for (size_t i = 0; i < PS_COUNT_OF(columns); i++)
+        if (ps_str_equal(name, columns[i].name)) {
+            take(in, PS_JSON_STRING, columns[i].to);
+            return true;
+        }
+    return false;
+}
+
+/* event_date follows from the timestamp, so it is skipped like a column nobody knows. */
+static void take_column(struct in *in, struct ps_str name, struct ps_event *event)
+{
+    if (take_text_column(in, name, event))
+        return;
+    if (ps_str_equal(name, PS_STR("status")))
+        event->status = (int32_t)take_number(in, 0, PS_STATUS_MAX);
+    else if (ps_str_equal(name, PS_STR("response_time")))
+        event->response_us = take_number(in, 3, PS_RESPONSE_US_MAX);
+    else if (ps_str_equal(name, PS_STR("response_bytes")))
+        event->response_bytes = take_number(in, 0, PS_RESPONSE_BYTES_MAX);
+    else if (ps_str_equal(name, PS_STR("client_ip_hash")))
+        take_client(in, event);
+    else if (ps_str_equal(name, PS_STR("timestamp")))
+        event->timestamp_ms = take_number(in, 0, PS_TIMESTAMP_MAX_MS);
+    else if (ps_str_equal(name, PS_STR("is_error")))
+        event->is_error = (int8_t)take_number(in, 0, 1);
+    else
+        skip_value(in);
+}
+
 static void take_columns(struct in *in, struct ps_event *event)
 {
-    struct ps_str date;
-    EXPECT(in, "{\"id\":");
-    take(in, PS_JSON_STRING, &event->id);
-    EXPECT(in, ",\"path\":");
-    take(in, PS_JSON_STRING, &event->path);
-    EXPECT(in, ",\"method\":");
-    take(in, PS_JSON_STRING, &event->method);
-    EXPECT(in, ",\"status\":");
-    event->status = (int32_t)take_number(in, 0, PS_STATUS_MAX);
-    EXPECT(in, ",\"response_time\":");
-    event->response_us = take_number(in, 3, PS_RESPONSE_US_MAX);
-    EXPECT(in, ",\"client_ip_hash\":");
-    take_client(in, event);
-    EXPECT(in, ",\"timestamp\":");
-    event->timestamp_ms = take_number(in, 0, PS_TIMESTAMP_MAX_MS);
-    EXPECT(in, ",\"event_date\":");
-    take(in, PS_JSON_STRING, &date);
-    EXPECT(in, ",\"user_agent\":");
-    take(in, PS_JSON_STRING, &event->user_agent);
-    EXPECT(in, ",\"country\":");
-    take(in, PS_JSON_STRING, &event->country);
-    EXPECT(in, ",\"is_error\":");
-    event->is_error = (int8_t)take_number(in, 0, 1);
-    EXPECT(in, "}");
+    struct ps_str name;
+    if (!skip_byte(in, '{'))
+        in->bad = true;
+    while (!in->bad) {
+        ps_json_space(&in->scan);
+        in->bad = in->scan.at == in->scan.end || *in->scan.at != '"' ||
+                  ps_json_string(&in->scan, &name) != PS_REJECT_NONE || !skip_byte(in, ':');
+        ps_json_space(&in->scan);
+        if (!in->bad)
+            take_column(in, name, event);
+        if (skip_byte(in, '}'))
+            return;
+        in->bad = in->bad || !skip_byte(in, ',');
+    }
 }
 
 static bool fits(const struct ps_event *e)
@@ -224,7 +263,11 @@ static bool fits(const struct ps_event *e)
 int ps_archive_line_parse(const char *line, size_t len, char *scratch, struct ps_event *ret)
 {
     struct in in = {.scan = {.at = line, .end = line + len, .scratch = scratch}};
-    struct ps_event event = {.has_client = false};
+    struct ps_event event = {.timestamp_ms = PS_ABSENT,
+                             .response_us = PS_ABSENT,
+                             .response_bytes = PS_ABSENT,
+                             .status = PS_ABSENT,
+                             .is_error = PS_ABSENT};
     take_columns(&in, &event);
     if (in.bad || in.scan.at != in.scan.end || !fits(&event))
         return PS_ECORRUPT;

@@ -2,11 +2,12 @@
  *
  *     {"id":"…","path":"/a","method":"GET","status":200,"response_time":1.5,"client_ip_hash":"…",
  *      "timestamp":1760529600000,"event_date":"2025-10-15","user_agent":"…","country":"DE",
- *      "is_error":0}
+ *      "is_error":0,"response_bytes":1042}
  *
- * Every column is there in this order, null when absent, so two archives of one day are equal byte
- * for byte. response_time is milliseconds with up to three decimals: exact. Part of the file
- * format.
+ * Every column is written in this order, null when absent, so two archives of one day are equal
+ * byte for byte. Reading goes by the names: any order, columns of a later version are skipped,
+ * those of an earlier one are absent. response_time is milliseconds with up to three decimals:
+ * exact. Part of the file format.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -2,7 +2,14 @@
 #ifndef PS_CORE_CLIENTS_H
 #define PS_CORE_CLIENTS_H
 
-#include "core/aggregate.h"
+#include "base/str.h"
+#include "core/alloc.h"
+#include "core/limits.h"
+
+struct ps_clients {
+    uint64_t *hashes; /* ascending */
+    uint32_t len, cap;
+};
 
 int ps_clients_reserve(struct ps_clients *c, size_t more, const struct ps_alloc *alloc);
 /* Room must have been reserved. */

@@ -1,19 +1,20 @@
 /* codec.c - the queue's form of an event; see event.h. Little-endian:
  *
- *     0  version (1)             12  response_us i64 (-1 absent)   28  status i16 (-1 absent)
+ *     0  version (2)             12  response_us i64 (-1 absent)   28  status i16 (-1 absent)
  *     1  is_error i8             20  client_hash u64               30  lengths u16 of id, path,
  *     2  flags: 1 client, 2 method,                                    user agent
- *        4 user agent, 8 country 36  length u8 of method, country  38  the bytes, in that order
- *     4  timestamp_ms i64
+ *        4 user agent, 8 country 36  length u8 of method, country
+ *     4  timestamp_ms i64       38  response_bytes i64 (-1 absent); not in version 1
+ *                               46  the bytes, in that order; in version 1 at 38
  *
- * Part of the file format: a change takes a new version number, and this one stays readable.
+ * Part of the file format: a change takes a new version number, and older ones stay readable.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "base/err.h"
 #include "core/event.h"
 
-enum { VERSION = 1, HEADER_BYTES = 38 };
+enum { VERSION = 2, HEADER_BYTES = 46, OLD_VERSION = 1, OLD_HEADER_BYTES = 38 };
 enum { HAS_CLIENT = 1, HAS_METHOD = 2, HAS_USER_AGENT = 4, HAS_COUNTRY = 8 };
 
 static void put(uint8_t *to, const void *value, size_t n)
@@ -54,6 +55,7 @@ size_t ps_event_encode(const struct ps_event *event, uint8_t *to)
     put(to + 30, lengths, 6);
     to[36] = (uint8_t)event->method.len;
     to[37] = (uint8_t)event->country.len;
+    put(to + 38, &event->response_bytes, 8);
     const struct ps_str *parts[] = {&event->id, &event->path, &event->user_agent, &event->method,
                                     &event->country};
     size_t n = HEADER_BYTES;
@@ -78,7 +80,8 @@ static bool in_bounds(const struct ps_event *event)
            event->method.len <= PS_METHOD_MAX && event->country.len <= PS_COUNTRY_MAX &&
            event->timestamp_ms >= PS_TIMESTAMP_MIN_MS &&
            event->timestamp_ms <= PS_TIMESTAMP_MAX_MS && event->response_us >= PS_ABSENT &&
-           event->response_us <= PS_RESPONSE_US_MAX &&
+           event->response_us <= PS_RESPONSE_US_MAX && event->response_bytes >= PS_ABSENT &&
+           event->response_bytes <= PS_RESPONSE_BYTES_MAX &&
            (event->status == PS_ABSENT ||
             (event->status >= PS_STATUS_MIN && event->status <= PS_STATUS_MAX)) &&
            event->is_error >= PS_ABSENT && event->is_error <= 1;
@@ -86,19 +89,22 @@ static bool in_bounds(const struct ps_event *event)
 
 int ps_event_decode(const uint8_t *bytes, size_t len, struct ps_event *ret)
 {
-    if (len < HEADER_BYTES || bytes[0] != VERSION || bytes[2] > 15 || bytes[3] != 0)
+    if (len < OLD_HEADER_BYTES || bytes[0] < OLD_VERSION || bytes[0] > VERSION || bytes[2] > 15 ||
+        bytes[3] != 0)
         return PS_ECORRUPT;
+    size_t header = bytes[0] == OLD_VERSION ? OLD_HEADER_BYTES : HEADER_BYTES;
     size_t id = get16(bytes + 30), path = get16(bytes + 32), agent = get16(bytes + 34);
     size_t method = bytes[36], country = bytes[37];
     uint8_t flags = bytes[2];
-    if (len != HEADER_BYTES + id + path + agent + method + country ||
+    if (len != header + id + path + agent + method + country ||
         (!(flags & HAS_METHOD) && method > 0) || (!(flags & HAS_USER_AGENT) && agent > 0) ||
         (!(flags & HAS_COUNTRY) && country > 0))
         return PS_ECORRUPT;
-    const uint8_t *at = bytes + HEADER_BYTES;
+    const uint8_t *at = bytes + header;
     struct ps_event event = {
         .timestamp_ms = (int64_t)get64(bytes + 4),
         .response_us = (int64_t)get64(bytes + 12),
+        .response_bytes = header == HEADER_BYTES ? (int64_t)get64(bytes + 38) : PS_ABSENT,
         .client_hash = get64(bytes + 20),
         .status = (int16_t)get16(bytes + 28),
         .is_error = (int8_t)bytes[1],

@@ -20,6 +20,7 @@ enum key {
     KEY_METHOD,
     KEY_STATUS,
     KEY_RESPONSE_TIME,
+    KEY_RESPONSE_BYTES,
     KEY_CLIENT_IP,
     KEY_CLIENT_IP_HASH,
     KEY_USER_AGENT,
@@ -57,6 +58,7 @@ static enum key find_key(struct ps_str key)
                : is_key(key, PS_STR("idempotentId")) ? KEY_ID
                : is_key(key, PS_STR("clientIpHash")) ? KEY_CLIENT_IP_HASH
                                                      : KEY_OTHER;
+    case 13: return is_key(key, PS_STR("responseBytes")) ? KEY_RESPONSE_BYTES : KEY_OTHER;
     default: return KEY_OTHER;
     }
 }
@@ -113,6 +115,21 @@ static enum ps_reject take_response_time(enum ps_json_kind kind, struct ps_str t
     return PS_REJECT_NONE;
 }
 
+static enum ps_reject take_response_bytes(enum ps_json_kind kind, struct ps_str text,
+                                          struct ps_raw_event *ret)
+{
+    bool whole = false;
+    ret->response_bytes = PS_ABSENT;
+    if (kind == PS_JSON_NULL)
+        return PS_REJECT_NONE;
+    int64_t bytes =
+        is_number(kind, text) ? ps_decimal_int64(text, 0, PS_TRUNCATE, &whole) : PS_ABSENT;
+    if (!whole)
+        return PS_REJECT_RESPONSE_BYTES_TYPE;
+    ret->response_bytes = bytes < 0 ? INT64_MAX : bytes; /* out of range, not taken for absent */
+    return PS_REJECT_NONE;
+}
+
 static enum ps_reject take_is_error(enum ps_json_kind kind, struct ps_raw_event *ret)
 {
     ret->is_error = PS_ABSENT;
@@ -134,6 +151,7 @@ static enum ps_reject take_member(enum key key, enum ps_json_kind kind, struct p
     case KEY_METHOD: return take_text(kind, text, &ret->method, PS_REJECT_METHOD_TYPE);
     case KEY_STATUS: return take_status(kind, text, ret);
     case KEY_RESPONSE_TIME: return take_response_time(kind, text, ret);
+    case KEY_RESPONSE_BYTES: return take_response_bytes(kind, text, ret);
     case KEY_CLIENT_IP: return take_text(kind, text, &ret->client_ip, PS_REJECT_CLIENT_TYPE);
     case KEY_CLIENT_IP_HASH:
         return take_text(kind, text, &ret->client_ip_hash, PS_REJECT_CLIENT_TYPE);

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "core/hash.h"
+#include "core/percent.h"
 #include "core/text.h"
 
 enum { ID_MS_DIGITS = 13 }; /* from 2001-09-09 to 2286-11-20 */
@@ -18,6 +19,7 @@ void ps_raw_event_init(struct ps_raw_event *raw)
 {
     *raw = (struct ps_raw_event){.timestamp_ms = PS_ABSENT,
                                  .response_us = PS_ABSENT,
+                                 .response_bytes = PS_ABSENT,
                                  .status = PS_ABSENT,
                                  .is_error = PS_ABSENT};
 }
@@ -242,6 +244,14 @@ static int64_t usable_response(int64_t us, const struct ps_normal *with)
     return PS_ABSENT;
 }
 
+static int64_t usable_size(int64_t bytes, const struct ps_normal *with)
+{
+    if (bytes >= PS_ABSENT && bytes <= PS_RESPONSE_BYTES_MAX)
+        return bytes;
+    warn(with, PS_STR("responseBytes"), PS_REJECT_RESPONSE_BYTES_RANGE);
+    return PS_ABSENT;
+}
+
 /* --- the client --- */
 
 static bool is_client(struct ps_str s)
@@ -332,6 +342,7 @@ void ps_event_make(const struct ps_raw_event *raw, const struct ps_normal *with,
         .country = usable_country(raw->country, with),
         .timestamp_ms = raw->timestamp_ms,
         .response_us = usable_response(raw->response_us, with),
+        .response_bytes = usable_size(raw->response_bytes, with),
         .client_hash = with->has_client ? with->client_hash : 0,
         .has_client = with->has_client,
         .status = status,
@@ -342,6 +353,9 @@ void ps_event_make(const struct ps_raw_event *raw, const struct ps_normal *with,
         ret->id = raw->id;
     else
         make_id(raw, with, ret, id_to);
+    /* Not before the id is made, so that a changed rule counts no retry twice. */
+    if (!with->percent_as_is)
+        ret->path = ps_percent_normal(ret->path, path_to);
 }
 
 enum ps_reject ps_event_normalise(const struct ps_raw_event *raw, const struct ps_normal *with,

@@ -23,11 +23,12 @@ struct ps_raw_event {
     struct ps_str client_ip;      /* raw address: memory only, never written (I7) */
     struct ps_str client_ip_hash; /* as given */
     int64_t timestamp_ms;
-    int64_t response_us; /* PS_ABSENT, else >= 0 */
-    int32_t status;      /* PS_ABSENT or any integer that fits */
-    int8_t is_error;     /* PS_ABSENT, 0 or 1 */
-    bool has_id_hash;    /* a log line: the id is made of this hash, not of the fields */
-    bool mended;         /* some text had bytes that are no UTF-8: they become U+FFFD, not %XX */
+    int64_t response_us;    /* PS_ABSENT, else >= 0 */
+    int64_t response_bytes; /* PS_ABSENT, else >= 0: of the body, as the log has it */
+    int32_t status;         /* PS_ABSENT or any integer that fits */
+    int8_t is_error;        /* PS_ABSENT, 0 or 1 */
+    bool has_id_hash;       /* a log line: the id is made of this hash, not of the fields */
+    bool mended;            /* some text had bytes that are no UTF-8: they become U+FFFD, not %XX */
     uint64_t id_hash;
 };
 
@@ -35,10 +36,11 @@ struct ps_raw_event {
 struct ps_event {
     struct ps_str id, path, method, user_agent, country;
     int64_t timestamp_ms;
-    int64_t response_us;  /* microseconds, or PS_ABSENT */
-    uint64_t client_hash; /* meaningful only when has_client */
-    int32_t status;       /* or PS_ABSENT */
-    int8_t is_error;      /* status >= 400; without a status what the sender said; or PS_ABSENT */
+    int64_t response_us;    /* microseconds, or PS_ABSENT */
+    int64_t response_bytes; /* or PS_ABSENT */
+    uint64_t client_hash;   /* meaningful only when has_client */
+    int32_t status;         /* or PS_ABSENT */
+    int8_t is_error;        /* status >= 400; without a status what the sender said; or PS_ABSENT */
     bool has_client;
     /* What follows from the texts, computed once by ps_event_prepare; read it with the functions
      * below, which also know what to do without. */
@@ -76,6 +78,7 @@ struct ps_normal {
     uint64_t client_hash;
     uint64_t fresh;               /* for an event with neither id nor requestId: 64 random bits */
     struct ps_warnings *warnings; /* fields that could not be used; may be NULL */
+    bool percent_as_is;           /* paths keep their percent-encoding; see percent.h */
 };
 
 /* True when the event needs `fresh`. */

@@ -31,5 +31,9 @@ enum {
 #define PS_TIMESTAMP_MAX_MS INT64_C(253402300799999)
 /* A day. Sums of these stay below 2^63 for a hundred million requests an hour. */
 #define PS_RESPONSE_US_MAX INT64_C(86400000000)
+/* 2^53 - 1: what every reader of JSON takes exactly. A larger response size is no size. */
+#define PS_RESPONSE_BYTES_MAX INT64_C(9007199254740991)
+/* A sum of sizes goes no further, in whatever order it is made: SQL's largest integer. */
+#define PS_BYTES_SUM_MAX UINT64_C(9223372036854775807)
 
 #endif

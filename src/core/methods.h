@@ -8,7 +8,16 @@
 #ifndef PS_CORE_METHODS_H
 #define PS_CORE_METHODS_H
 
-#include "core/aggregate.h"
+#include "base/str.h"
+#include "core/alloc.h"
+#include "core/limits.h"
+
+/* GET HEAD POST PUT PATCH DELETE OPTIONS, then all others together; see methods.h. */
+enum { PS_METHODS_COUNT = 8 };
+
+struct ps_methods {
+    uint64_t counts[PS_METHODS_COUNT];
+};
 
 /* Longest text: each name, a colon, 20 digits and a comma. */
 enum { PS_METHODS_TEXT_MAX = PS_METHODS_COUNT * (7 + 1 + 20 + 1) };

@@ -76,6 +76,10 @@ static const struct {
                                          "milliseconds are expected",
                                          EVENT},
     [PS_REJECT_UNKNOWN_FIELD] = {"unknown_field", "unknown field", FIELD},
+    [PS_REJECT_RESPONSE_BYTES_TYPE] = {"response_bytes_type",
+                                       "responseBytes must be a whole number of bytes", FIELD},
+    [PS_REJECT_RESPONSE_BYTES_RANGE] = {"response_bytes_range",
+                                        "responseBytes must be 0 to 9007199254740991", FIELD},
 };
 
 _Static_assert(PS_COUNT_OF(reasons) == PS_REJECT_COUNT, "every reason has a name and a text");

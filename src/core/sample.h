@@ -2,7 +2,19 @@
 #ifndef PS_CORE_SAMPLE_H
 #define PS_CORE_SAMPLE_H
 
-#include "core/aggregate.h"
+#include "base/str.h"
+#include "core/alloc.h"
+#include "core/limits.h"
+
+struct ps_sample_item {
+    uint64_t key; /* hash(id) */
+    uint64_t us;
+};
+
+struct ps_sample {
+    struct ps_sample_item *items; /* a max-heap once full; order is private */
+    uint32_t len, cap;
+};
 
 /* Room for `more` items (up to PS_SAMPLE_MAX in all); 0 or PS_ENOMEM. */
 int ps_sample_reserve(struct ps_sample *s, size_t more, const struct ps_alloc *alloc);

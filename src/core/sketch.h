@@ -2,7 +2,14 @@
 #ifndef PS_CORE_SKETCH_H
 #define PS_CORE_SKETCH_H
 
-#include "core/aggregate.h"
+#include "base/str.h"
+#include "core/alloc.h"
+#include "core/limits.h"
+
+struct ps_sketch {
+    uint64_t *counts; /* of buckets first .. first + len - 1 */
+    uint32_t first, len, cap;
+};
 
 enum {
     PS_SKETCH_STEPS = 64,     /* buckets an octave: half of one is 1/128 of its value at most */

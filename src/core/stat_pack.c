@@ -13,10 +13,12 @@
 #include "core/methods.h"
 #include "core/sample.h"
 #include "core/sketch.h"
+#include "core/statuses.h"
 
-/* 1000 x (11 digits + comma) + 2 x 8000 + 2048 x (2 + 10) + the methods stays below the maximum. */
+/* 1000 x (11 digits + comma) + 2 x 8000 + 2048 x (2 + 10) + methods and statuses: below the
+ * maximum. */
 _Static_assert(PS_SAMPLE_MAX * 12 + PS_SAMPLE_MAX * 8 + PS_CLIENTS_MAX * 8 +
-                       PS_SKETCH_BUCKETS * 12 + PS_METHODS_TEXT_MAX <=
+                       PS_SKETCH_BUCKETS * 12 + PS_METHODS_TEXT_MAX + PS_STATUSES_TEXT_MAX <=
                    PS_STAT_BYTES_MAX,
                "a packed row fits");
 
@@ -73,6 +75,19 @@ static char *pack_sketch(const struct ps_aggregate *a, char *to, struct ps_stat 
     return to;
 }
 
+/* The plain columns that follow from the summaries. */
+static void put_percentiles(const struct ps_aggregate *a, struct ps_stat *ret)
+{
+    static const unsigned permilles[] = {500, 950, 990};
+    uint64_t scratch[PS_SAMPLE_MAX], us[3];
+    if (a->count_us == 0)
+        return;
+    ps_aggregate_percentiles(a, permilles, 3, scratch, us);
+    ret->p50_us = us[0];
+    ret->p95_us = us[1];
+    ret->p99_us = us[2];
+}
+
 void ps_aggregate_pack(struct ps_aggregate *a, char *to, struct ps_stat *ret)
 {
     *ret = (struct ps_stat){
@@ -82,6 +97,8 @@ void ps_aggregate_pack(struct ps_aggregate *a, char *to, struct ps_stat *ret)
         .sum_us = a->sum_us,
         .min_us = a->min_us,
         .max_us = a->max_us,
+        .count_bytes = a->count_bytes,
+        .sum_bytes = a->sum_bytes,
         .unique_seen = a->clients.len,
         .unique_estimate = ps_clients_estimate(&a->clients, NULL),
     };
@@ -92,6 +109,9 @@ void ps_aggregate_pack(struct ps_aggregate *a, char *to, struct ps_stat *ret)
     ret->clients = between(start, to);
     to = pack_sketch(a, to, ret);
     ret->methods = between(to, to + ps_methods_format(&a->methods, to));
+    to += ret->methods.len;
+    ret->statuses = between(to, to + ps_statuses_format(&a->statuses, to));
+    put_percentiles(a, ret);
 }
 
 /* --- and back --- */
@@ -221,6 +241,19 @@ static bool bounds_hold(const struct ps_aggregate *a)
            max <= a->max_us;
 }
 
+static bool sizes_hold(const struct ps_aggregate *a)
+{
+    return a->count_bytes <= a->requests && a->sum_bytes <= PS_BYTES_SUM_MAX &&
+           (a->count_bytes > 0 || a->sum_bytes == 0);
+}
+
+static bool percentiles_hold(const struct ps_aggregate *a, const struct ps_stat *stat)
+{
+    struct ps_stat own = {0};
+    put_percentiles(a, &own);
+    return own.p50_us == stat->p50_us && own.p95_us == stat->p95_us && own.p99_us == stat->p99_us;
+}
+
 int ps_aggregate_unpack(const struct ps_stat *stat, const struct ps_alloc *alloc,
                         struct ps_aggregate *ret)
 {
@@ -231,6 +264,8 @@ int ps_aggregate_unpack(const struct ps_stat *stat, const struct ps_alloc *alloc
         .sum_us = stat->sum_us,
         .min_us = stat->min_us,
         .max_us = stat->max_us,
+        .count_bytes = stat->count_bytes,
+        .sum_bytes = stat->sum_bytes,
     };
     uint64_t kept = stat->count_us < PS_SAMPLE_MAX ? stat->count_us : PS_SAMPLE_MAX;
     int r = unpack_sample(stat, alloc, &a.sample);
@@ -243,8 +278,12 @@ int ps_aggregate_unpack(const struct ps_stat *stat, const struct ps_alloc *alloc
         r = PS_ECORRUPT;
     if (r == 0)
         r = unpack_sketch(stat, alloc, &a.sketch);
-    if (r == 0 &&
-        (!bounds_hold(&a) || !ps_methods_parse(stat->methods, stat->requests, &a.methods)))
+    if (r == 0 && (!bounds_hold(&a) || !sizes_hold(&a) ||
+                   !ps_methods_parse(stat->methods, stat->requests, &a.methods)))
+        r = PS_ECORRUPT;
+    if (r == 0)
+        r = ps_statuses_parse(stat->statuses, stat->requests, alloc, &a.statuses);
+    if (r == 0 && !percentiles_hold(&a, stat))
         r = PS_ECORRUPT;
     if (r < 0) {
         ps_aggregate_done(&a, alloc);

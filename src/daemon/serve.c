@@ -154,6 +154,7 @@ static int listen_there(struct server *s, struct ps_err *e)
         .body_limit = (size_t)c->body_limit,
         .connections = s->connections,
         .record_self = c->record_self,
+        .percent_as_is = !c->percent,
         .secret = g->secret,
         .queue = g->queue,
         .commit = g->commit,

@@ -283,8 +283,8 @@ static int compare_entries(const void *x, const void *y)
 /* Where the bytes of a packed row end. */
 static const char *end_of(const struct ps_stat *stat, const char *start)
 {
-    const struct ps_str parts[] = {stat->samples, stat->sample_keys, stat->clients, stat->sketch,
-                                   stat->methods};
+    const struct ps_str parts[] = {stat->samples, stat->sample_keys, stat->clients,
+                                   stat->sketch,  stat->methods,     stat->statuses};
     for (size_t i = 0; i < PS_COUNT_OF(parts); i++)
         if (parts[i].len > 0 && parts[i].ptr + parts[i].len > start)
             start = parts[i].ptr + parts[i].len;

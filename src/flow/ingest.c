@@ -15,6 +15,7 @@
 enum { RANDOM_NUMBERS = 32 };
 
 struct ps_ingest {
+    bool percent_as_is;
     struct ps_hasher *hasher;
     struct ps_clock *clock;
     uint64_t random[RANDOM_NUMBERS];
@@ -38,6 +39,11 @@ int ps_ingest_open(struct ps_ingest **ret, const uint8_t secret[PS_SECRET_BYTES]
     in->clock = clock;
     *ret = in;
     return 0;
+}
+
+void ps_ingest_set_percent(struct ps_ingest *in, bool normal)
+{
+    in->percent_as_is = !normal;
 }
 
 void ps_ingest_close(struct ps_ingest *in)
@@ -101,7 +107,8 @@ enum ps_reject ps_ingest_normalise(struct ps_ingest *in, int64_t now_ms,
                                    const struct ps_raw_event *raw, char *scratch,
                                    struct ps_warnings *warnings, struct ps_event *ret)
 {
-    struct ps_normal with = {.now_ms = now_ms, .warnings = warnings};
+    struct ps_normal with = {
+        .now_ms = now_ms, .warnings = warnings, .percent_as_is = in->percent_as_is};
     enum ps_reject why = ps_event_check(raw, now_ms);
     if (why != PS_REJECT_NONE)
         return why;

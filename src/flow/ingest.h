@@ -46,6 +46,8 @@ struct ps_ingest;
 
 int ps_ingest_open(struct ps_ingest **ret, const uint8_t secret[PS_SECRET_BYTES],
                    struct ps_clock *clock, struct ps_err *e);
+/* Whether paths get the normal form of RFC 3986 (core/percent.h); they do until told otherwise. */
+void ps_ingest_set_percent(struct ps_ingest *in, bool normal);
 void ps_ingest_close(struct ps_ingest *in);
 /* From now on it asks there whether an event may come. */
 void ps_ingest_admit(struct ps_ingest *in, struct ps_admission *admission);

@@ -145,7 +145,9 @@ static bool same_bytes(struct audit *audit, struct ps_aggregate *a, struct ps_ag
            x.unique_seen == y.unique_seen && x.unique_estimate == y.unique_estimate &&
            same_string(x.samples, y.samples) && same_string(x.sample_keys, y.sample_keys) &&
            same_string(x.clients, y.clients) && same_string(x.sketch, y.sketch) &&
-           same_string(x.methods, y.methods);
+           x.count_bytes == y.count_bytes && x.sum_bytes == y.sum_bytes && x.p50_us == y.p50_us &&
+           x.p95_us == y.p95_us && x.p99_us == y.p99_us && same_string(x.methods, y.methods) &&
+           same_string(x.statuses, y.statuses);
 }
 
 static void report(struct audit *audit, enum ps_mismatch_kind kind, struct ps_str path,

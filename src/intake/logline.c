@@ -333,13 +333,20 @@ static bool parse_status(struct ps_str word, int32_t *ret)
     return true;
 }
 
-static bool is_size(struct ps_str word)
+/* Digits, or "-" for none. A number too large for a size costs the field. */
+static bool parse_size(struct ps_str word, int64_t *ret)
 {
+    int64_t value = 0;
     if (is_dash(word))
         return true;
-    for (size_t i = 0; i < word.len; i++)
+    for (size_t i = 0; i < word.len; i++) {
         if (!is_digit(word.ptr[i]))
             return false;
+        if (value <= PS_RESPONSE_BYTES_MAX)
+            value = value * 10 + (word.ptr[i] - '0');
+    }
+    if (value <= PS_RESPONSE_BYTES_MAX)
+        *ret = value;
     return word.len > 0;
 }
 
@@ -406,7 +413,8 @@ static bool parse_fields(struct cursor *c, struct ps_raw_event *raw)
     if (!take_prefix(c, raw) || !take_quoted(c, &request) || !skip_byte(c, ' ') ||
         !parse_request(request, raw))
         return false;
-    if (!parse_status(take_word(c), &raw->status) || !skip_byte(c, ' ') || !is_size(take_word(c)))
+    if (!parse_status(take_word(c), &raw->status) || !skip_byte(c, ' ') ||
+        !parse_size(take_word(c), &raw->response_bytes))
         return false;
     if (c->end - c->at >= 2 && c->at[1] == '"') { /* combined */
         if (!skip_byte(c, ' ') || !take_quoted(c, &skipped))

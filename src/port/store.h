@@ -69,7 +69,7 @@ struct ps_applied {
     size_t fresh, duplicates, refused;
 };
 
-/* One row of path_stats_hourly. */
+/* The statistics of one path and hour. */
 struct ps_stat_row {
     int32_t hour; /* hours since 1970 */
     struct ps_str path;

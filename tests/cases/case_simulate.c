@@ -51,7 +51,10 @@ static void draw_item(struct sim *sim, uint32_t number)
     item->id_len += (uint8_t)ps_format_u64(item->id + item->id_len, ps_case_random(&sim->chance));
     uint32_t row = ps_case_below(&sim->chance, sim->row_count);
     item->row = (uint8_t)ps_case_below(&sim->chance, row + 1); /* the first rows get most */
-    item->event = (struct ps_event){.response_us = PS_ABSENT, .is_error = PS_ABSENT};
+    item->event = (struct ps_event){.response_us = PS_ABSENT,
+                                    .response_bytes = PS_ABSENT,
+                                    .status = PS_ABSENT,
+                                    .is_error = PS_ABSENT};
     item->event.is_error = (int8_t)((int)ps_case_below(&sim->chance, 3) - 1);
     item->event.has_client = ps_case_below(&sim->chance, 8) > 0;
     item->event.client_hash =

@@ -100,6 +100,8 @@ static uint64_t hash_stat(const struct ps_stat *stat, uint64_t seed)
     /* Only where there are some: permutation.case holds hashes of rows that have none. */
     if (stat->methods.len > 0)
         hash = ps_hash64(stat->methods.ptr, stat->methods.len, hash + stat->methods.len);
+    if (stat->statuses.len > 0)
+        hash = ps_hash64(stat->statuses.ptr, stat->statuses.len, hash + stat->statuses.len);
     return hash;
 }
 
@@ -157,6 +159,14 @@ void ps_case_put_row(struct ps_case_out *o, struct ps_aggregate *a)
     put_hash(o, PS_STR(" keys="), stat.sample_keys);
     put_hash(o, PS_STR(" clients="), stat.clients);
     put_hash(o, PS_STR(" sketch="), stat.sketch);
+    if (stat.statuses.len > 0) {
+        ps_case_put(o, PS_STR(" statuses="));
+        ps_case_put(o, stat.statuses);
+    }
+    if (stat.count_bytes > 0) {
+        ps_case_put_u64(o, PS_STR(" bytes="), stat.sum_bytes);
+        ps_case_put_u64(o, PS_STR(" sizes="), stat.count_bytes);
+    }
     ps_case_put(o, PS_STR("\n"));
     check_unpack(o, a, &stat);
 }

@@ -290,6 +290,7 @@ static void the_aggregators_handle_notices(void **state)
         struct ps_event back = {.path = PS_STR("/"),
                                 .timestamp_ms = at,
                                 .response_us = PS_ABSENT,
+                                .response_bytes = PS_ABSENT,
                                 .status = PS_ABSENT,
                                 .is_error = PS_ABSENT};
         char id[64];
@@ -481,6 +482,7 @@ static void a_restored_day_is_complete(void **state)
                              .path = PS_STR("/"),
                              .timestamp_ms = NOON,
                              .response_us = PS_ABSENT,
+                             .response_bytes = PS_ABSENT,
                              .status = PS_ABSENT,
                              .is_error = PS_ABSENT};
     add_event(b->w, "twice", NOON);

@@ -13,32 +13,39 @@ static void test_settle_inserts_replaces_removes(void **state)
     struct ps_stat_row rows[] = {row_of(NOON_HOUR, PS_STR("/a"), 1),
                                  row_of(NOON_HOUR, PS_STR("/b"), 2),
                                  row_of(NOON_HOUR + 1, PS_STR("/a"), 3)};
-    rows[0].stat = (struct ps_stat){UINT64_C(1) << 62,
-                                    2,
-                                    3,
-                                    UINT64_C(1) << 61,
-                                    5,
-                                    6,
-                                    7,
-                                    8,
-                                    PS_STR("5,6"),
-                                    PS_STR("\0\1\xff"),
-                                    PS_STR("\0"),
-                                    PS_STR("\x80\0\x7f"),
-                                    PS_STR("GET:1,other:2")};
+    rows[0].stat = (struct ps_stat){.requests = UINT64_C(1) << 62,
+                                    .errors = 2,
+                                    .count_us = 3,
+                                    .sum_us = UINT64_C(1) << 61,
+                                    .min_us = 5,
+                                    .max_us = 6,
+                                    .unique_seen = 7,
+                                    .unique_estimate = 8,
+                                    .count_bytes = 9,
+                                    .sum_bytes = UINT64_C(1) << 60,
+                                    .p50_us = 11,
+                                    .p95_us = 12,
+                                    .p99_us = 13,
+                                    .samples = PS_STR("5,6"),
+                                    .sample_keys = PS_STR("\0\1\xff"),
+                                    .clients = PS_STR("\0"),
+                                    .sketch = PS_STR("\x80\0\x7f"),
+                                    .methods = PS_STR("GET:1,other:2"),
+                                    .statuses = PS_STR("200:1,503:2")};
     settle(w, rows, 3, 0, NOON);
     reopen(w);
-    EXPECT_TEXT("row 489036 '/a' 4611686018427387904 2 3 2305843009213693952 5 6 7 8 '5,6'"
-                " '\\00\\01\\ff' '\\00' '\\80\\00\\7f' 'GET:1,other:2'\n"
-                "row 489036 '/b' 2 0 0 0 0 0 0 0 '' '' '' '' ''\n"
-                "row 489037 '/a' 3 0 0 0 0 0 0 0 '' '' '' '' ''\n",
+    EXPECT_TEXT("row 489036 '/a' 4611686018427387904 2 3 2305843009213693952 5 6 7 8 9"
+                " 1152921504606846976 11 12 13 '5,6' '\\00\\01\\ff' '\\00' '\\80\\00\\7f'"
+                " 'GET:1,other:2' '200:1,503:2'\n"
+                "row 489036 '/b' 2 0 0 0 0 0 0 0 0 0 0 0 0 '' '' '' '' '' ''\n"
+                "row 489037 '/a' 3 0 0 0 0 0 0 0 0 0 0 0 0 '' '' '' '' '' ''\n",
                 ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
     rows[0] = row_of(NOON_HOUR, PS_STR("/a"), 9); /* what it held is replaced, not added to */
     rows[1].stat.requests = 0;
     rows[2] = row_of(NOON_HOUR, PS_STR("/never"), 0);
     settle(w, rows, 3, 0, NOON);
-    EXPECT_TEXT("row 489036 '/a' 9 0 0 0 0 0 0 0 '' '' '' '' ''\n"
-                "row 489037 '/a' 3 0 0 0 0 0 0 0 '' '' '' '' ''\n",
+    EXPECT_TEXT("row 489036 '/a' 9 0 0 0 0 0 0 0 0 0 0 0 0 '' '' '' '' '' ''\n"
+                "row 489037 '/a' 3 0 0 0 0 0 0 0 0 0 0 0 0 '' '' '' '' '' ''\n",
                 ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
 }
 
@@ -245,7 +252,7 @@ static void test_all_fields_absent(void **state)
     struct world *w = *state;
     add_event(w, "x", NOON);
     EXPECT_APPLY(w, "N");
-    EXPECT_TEXT("event 1760529600000 'x' '/' - - - -1 -1 -1\n",
+    EXPECT_TEXT("event 1760529600000 'x' '/' - - - -1 -1 -1 -1\n",
                 ps_store_events(w->store, DAY, PS_ORDER_TIME, dump_event, &got, &test_err));
 }
 
@@ -345,7 +352,7 @@ static void test_longest_fields(void **state)
     struct ps_stat_row row = row_of(NOON_HOUR, (struct ps_str){longest, PS_PATH_MAX}, 1);
     char *samples = calloc(1, PS_STAT_BYTES_MAX);
     memset(samples, '7', PS_STAT_BYTES_MAX);
-    row.stat.samples = row.stat.sketch = row.stat.methods =
+    row.stat.samples = row.stat.sketch = row.stat.methods = row.stat.statuses =
         (struct ps_str){samples, PS_STAT_BYTES_MAX};
     settle(w, &row, 1, 0, NOON);
     reopen(w);

@@ -55,6 +55,7 @@ static void add_random_event(struct world *w, struct dice *d, enum mix mix)
     event->method = words[below(d, 4)];
     event->user_agent = words[below(d, 4)];
     event->country = words[below(d, 4)];
+    event->response_bytes = below(d, 3) == 0 ? PS_ABSENT : (int64_t)below(d, 1u << 30) << 20;
     event->response_us = below(d, 3) == 0 ? PS_ABSENT : (int64_t)below(d, 1u << 30) * 70;
     event->has_client = below(d, 2);
     event->client_hash = event->has_client ? throw_dice(d) : 0;
@@ -108,6 +109,9 @@ static void play_settle(struct world *w, struct dice *d, struct ps_buf *told)
         rows[i].stat.clients = (struct ps_str){blobs[i], 8 * below(d, 8)};
         rows[i].stat.sketch = (struct ps_str){blobs[i], below(d, 64)};
         rows[i].stat.methods = below(d, 2) ? PS_STR("GET:1") : PS_STR("");
+        rows[i].stat.statuses = below(d, 2) ? PS_STR("200:1") : PS_STR("");
+        rows[i].stat.count_bytes = below(d, 2);
+        rows[i].stat.sum_bytes = rows[i].stat.count_bytes * below(d, 1000);
         rows[i].stat.count_us = below(d, 2);
         rows[i].stat.sum_us = rows[i].stat.min_us = rows[i].stat.max_us =
             rows[i].stat.count_us * below(d, 1000);

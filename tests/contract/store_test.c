@@ -97,8 +97,8 @@ static void test_same_id_other_content(void **state)
         }
         EXPECT_APPLY(w, round == 0 ? "NNDDDD" : "DDDDDD");
     }
-    EXPECT_TEXT("event 1760529600000 '1760529600000-0000000000000007' '/first' - - - -1 200 0\n"
-                "event 1760529600000 'foreign' '/first' - - - -1 200 0\n",
+    EXPECT_TEXT("event 1760529600000 '1760529600000-0000000000000007' '/first' - - - -1 -1 200 0\n"
+                "event 1760529600000 'foreign' '/first' - - - -1 -1 200 0\n",
                 ps_store_events(w->store, DAY, PS_ORDER_TIME, dump_event, &got, &test_err));
 }
 
@@ -540,7 +540,7 @@ static void test_transaction_commits(void **state)
     reopen(w);
     expect_position(w, 0, 1, 1); /* the queue's alone */
     EXPECT_TEXT("", ps_store_redo(w->store, 0, dump_redo, &got, &test_err));
-    EXPECT_TEXT("row 489036 '/' 2 0 0 0 0 0 0 0 '' '' '' '' ''\n",
+    EXPECT_TEXT("row 489036 '/' 2 0 0 0 0 0 0 0 0 0 0 0 0 '' '' '' '' '' ''\n",
                 ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
     add_dated(w, NOON, 2);
     add_event(w, "foreign", NOON);
@@ -666,7 +666,7 @@ static void test_a_lost_answer_to_a_commit(void **state)
     take_direct(w, 2);
     faults.commit_lies = 1;
     assert_int_equal(ps_store_commit(w->store, &test_err), PS_EIO);
-    EXPECT_TEXT("row 489036 '/' 2 0 0 0 0 0 0 0 '' '' '' '' ''\n",
+    EXPECT_TEXT("row 489036 '/' 2 0 0 0 0 0 0 0 0 0 0 0 0 '' '' '' '' '' ''\n",
                 ps_store_stats(w->store, &every_row, dump_row, &got, &test_err));
     OK(ps_store_begin(w->store, &test_err));
     add_dated(w, NOON, 2);

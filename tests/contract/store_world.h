@@ -150,6 +150,7 @@ static inline struct ps_event *add_event(struct world *w, const char *id, int64_
                                .path = PS_STR("/"),
                                .timestamp_ms = timestamp_ms,
                                .response_us = PS_ABSENT,
+                               .response_bytes = PS_ABSENT,
                                .status = PS_ABSENT,
                                .is_error = PS_ABSENT};
     return event;
@@ -241,7 +242,8 @@ static inline struct ps_stat_row row_of(int32_t hour, struct ps_str path, uint64
                                          .sample_keys = PS_STR(""),
                                          .clients = PS_STR(""),
                                          .sketch = PS_STR(""),
-                                         .methods = PS_STR("")}};
+                                         .methods = PS_STR(""),
+                                         .statuses = PS_STR("")}};
 }
 
 /* --- the state as text --- */
@@ -253,7 +255,8 @@ static inline int dump_event(void *to, const struct ps_event *event)
     ps_buf_format(to, "event %lld", (long long)event->timestamp_ms);
     for (size_t i = 0; i < PS_COUNT_OF(words); i++)
         dump_str(to, words[i]);
-    ps_buf_format(to, " %lld %d %d", (long long)event->response_us, event->status, event->is_error);
+    ps_buf_format(to, " %lld %lld %d %d", (long long)event->response_us,
+                  (long long)event->response_bytes, event->status, event->is_error);
     if (event->has_client)
         ps_buf_format(to, " %016llx", (unsigned long long)event->client_hash);
     ps_buf_text(to, "\n");
@@ -264,10 +267,12 @@ static inline int dump_event(void *to, const struct ps_event *event)
 static inline int dump_row(void *to, const struct ps_stat_row *row)
 {
     const struct ps_stat *st = &row->stat;
-    const uint64_t numbers[] = {st->requests, st->errors, st->count_us,    st->sum_us,
-                                st->min_us,   st->max_us, st->unique_seen, st->unique_estimate};
-    const struct ps_str blobs[] = {st->samples, st->sample_keys, st->clients, st->sketch,
-                                   st->methods};
+    const uint64_t numbers[] = {
+        st->requests, st->errors,      st->count_us,        st->sum_us,      st->min_us,
+        st->max_us,   st->unique_seen, st->unique_estimate, st->count_bytes, st->sum_bytes,
+        st->p50_us,   st->p95_us,      st->p99_us};
+    const struct ps_str blobs[] = {st->samples, st->sample_keys, st->clients,
+                                   st->sketch,  st->methods,     st->statuses};
     ps_buf_format(to, "row %d", row->hour);
     dump_str(to, row->path);
     for (size_t i = 0; i < PS_COUNT_OF(numbers); i++)

@@ -36,10 +36,10 @@ archived_lines $N >"$T/wanted"
 is "zcat of the object gives $N distinct ids" \
     "$(sed 's/^{"id":"\([^"]*\)".*/\1/' "$T/object" | sort -u | wc -l)" $N
 ok "byte for byte what was sent, by time, then id" cmp "$T/object" "$T/wanted"
-is "each line is a JSON object with the eleven columns" "$(sqlite3 :memory: ".mode ascii" \
+is "each line is a JSON object with the twelve columns" "$(sqlite3 :memory: ".mode ascii" \
     ".separator \"\\001\" \"\\n\"" "CREATE TABLE lines(line)" ".import $T/object lines" \
     "SELECT count(*) || ' ' || sum(json_valid(line)) || ' ' || sum((SELECT count(*) FROM
-        json_each(line)) = 11) FROM lines" 2>&1)" "$N $N $N"
+        json_each(line)) = 12) FROM lines" 2>&1)" "$N $N $N"
 is "no temporary file is left" "$(temporary_files "$D")" 0
 is "the day is cleaned" "$(day_status "$D")" cleaned
 is "no event is in the database" "$(sql "$D" "SELECT count(*) FROM traffic_events")" 0

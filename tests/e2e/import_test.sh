@@ -58,6 +58,18 @@ is "sqlite3 finds the database whole" "$(sql "$D" "PRAGMA integrity_check")" ok
 is "a view by date" "$(sql "$D" "SELECT count(*) FROM traffic_events WHERE event_date = '2015-05-18'")" \
     "$(grep -c '18/May/2015' $LOG)"
 
+# Status codes and sizes per path and hour, against awk over the raw lines.
+awk -F'"' '{ split($3, n, " "); code[n[1]]++; if (n[2] != "-") { bytes += n[2]; sizes++ } }
+    END { for (c in code) print c ":" code[c]; print "bytes " bytes " of " sizes }' "$LOG" | sort >"$T/codes"
+{
+    sql "$D" "SELECT key || ':' || sum(n) FROM (SELECT substr(value, 1, 3) AS key, CAST(substr(value, 5) AS INTEGER)
+        AS n FROM path_stats_hourly, json_each('[\"' || replace(statuses, ',', '\",\"') || '\"]')) GROUP BY key"
+    sql "$D" "SELECT 'bytes ' || sum(sum_response_bytes) || ' of ' || sum(count_response_bytes) FROM path_stats_hourly"
+} | sort >"$T/codes.program"
+same "status codes and sizes are what awk counts" "$T/codes" "$T/codes.program"
+is "clients and samples are JSON arrays" "$(sql "$D" "SELECT count(*) FROM path_stats_hourly WHERE
+    json_array_length(ip_hashes) <> unique_ips_seen OR json_array_length(response_samples) <> count_response_time")" 0
+
 dump_stats "$D" >"$T/before"
 pathstats import --data-dir "$D" --json "$LOG"
 is "again: all are duplicates" "$code $(summary)" "0 2000|0|2000|0"
@@ -159,7 +171,7 @@ gzip -c "$T/events.ndjson" >"$T/events.ndjson.gz"
 pathstats import --data-dir "$T/ndjson" --json "$T/events.ndjson.gz"
 is "and counts once" "$code $(summary)" "0 500|0|500|0"
 is "over the hours it names" "$(sql "$T/ndjson" "SELECT hour_bucket, sum(requests), sum(errors),
-    sum(sum_response_time) FROM path_stats_hourly GROUP BY 1 ORDER BY 1" | tr '\n' ' ')" \
+    CAST(round(sum(sum_response_time) * 1000) AS INTEGER) FROM path_stats_hourly GROUP BY 1 ORDER BY 1" | tr '\n' ' ')" \
     "$(awk 'BEGIN { for (i = 0; i < 500; i++) { h = 10 + int(i * 20 / 3600); n[h]++; e[h] += i % 10 == 0
         s[h] += (i % 100) * 1000 + 500 }
         for (h = 10; h <= 12; h++) printf "2015-05-18T%d|%d|%d|%d ", h, n[h], e[h], s[h] }')"
@@ -202,17 +214,17 @@ like "verify tells what it did" "$out" "4,000 events.*every row is exactly what 
 pathstats verify --data-dir "$D" --json
 is "verify --json" "$(json_of '$.differences') $(json_of '$.events')" "0 4000"
 cp -r "$T/parts" "$T/forged"
-sql "$T/forged" "UPDATE path_stats_hourly SET requests = requests + 1
+sql "$T/forged" "UPDATE hourly_rows SET requests = requests + 1
     WHERE path = '/favicon.ico' AND hour_bucket = '2015-05-19T12'"
 pathstats verify --data-dir "$T/forged"
 is "a forged row: 2" "$code" 2
 like "the row and both numbers are named" "$out" \
     "^2015-05-19T12 /favicon.ico: row differs \(4 requests stored, 3 computed\)$"
-sql "$T/forged" "UPDATE path_stats_hourly SET requests = requests - 1
+sql "$T/forged" "UPDATE hourly_rows SET requests = requests - 1
     WHERE path = '/favicon.ico' AND hour_bucket = '2015-05-19T12'"
 pathstats verify --data-dir "$T/forged"
 is "put right again: 0" "$code" 0
-sql "$T/forged" "DELETE FROM path_stats_hourly WHERE path = '/favicon.ico' AND hour_bucket = '2015-05-19T12'"
+sql "$T/forged" "DELETE FROM hourly_rows WHERE path = '/favicon.ico' AND hour_bucket = '2015-05-19T12'"
 pathstats verify --data-dir "$T/forged"
 like "a row that is gone is named" "$code $out" "^2 2015-05-19T12 /favicon.ico: no row"
 day=$(sql "$T/ndjson" "SELECT max(name) FROM sqlite_schema WHERE name LIKE 'events_%' AND type = 'table'")
@@ -249,7 +261,7 @@ is "verify: 0" "$code" 0
 G=$T/full
 run bash -c "trap '' XFSZ; ulimit -f 200; exec '$PATHSTATS' import --data-dir '$G' '$LOG'"
 is "an import that finds no room ends with 1" "$code" 1
-like "what to do is said" "$err" "^pathstats: sqlite: .*; not all of it is stored: .* import it again"
+like "what to do is said" "$err" "^pathstats: .*pathstats.db: .*; not all of it is stored: .* import it again"
 like "nothing is said to be accepted" "$out" "accepted +0$"
 like "and what is not stored is told" "$out" "not stored +2,000 +import again"
 pathstats import --data-dir "$G" --json "$LOG"

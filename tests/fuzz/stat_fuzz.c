@@ -1,20 +1,21 @@
 /* stat_fuzz.c - any bytes as a stored row of statistics: unpacking takes it or says it is corrupt;
  * what it takes packs to the same bytes (I2), answers questions and can be merged.
  *
- * Input: eight numbers of eight bytes (the counts; unique_estimate is computed), then the lengths
- * of samples, keys, clients and methods in two bytes each, then these and, for the rest, the
- * sketch.
+ * Input: nine numbers of eight bytes (the counts; what follows from the rest is computed), then the
+ * lengths of samples, keys, clients, methods and statuses in two bytes each, then these and, for
+ * the rest, the sketch.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "base/check.h"
 #include "base/err.h"
 #include "core/clients.h"
+#include "core/sample.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBERS = 7, HEADER_BYTES = NUMBERS * 8 + 4 * 2 };
+enum { NUMBERS = 9, LENGTHS = 5, HEADER_BYTES = NUMBERS * 8 + LENGTHS * 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,10 +52,27 @@ static uint64_t estimate_of(struct ps_str hashes)
     return ps_clients_estimate(&c, NULL);
 }
 
+/* Of the times in the sample, when that is all there is; of rows with a sketch they are left wrong,
+ * and only what comes before them is looked at. */
+static void put_percentiles(struct ps_stat *s)
+{
+    uint64_t us[PS_SAMPLE_MAX], *const to[] = {&s->p50_us, &s->p95_us, &s->p99_us};
+    static const unsigned permilles[] = {500, 950, 990};
+    size_t count = 0;
+    for (size_t i = 0; i < s->samples.len && count < PS_SAMPLE_MAX; i++, count++)
+        for (us[count] = 0; i < s->samples.len && s->samples.ptr[i] != ','; i++)
+            us[count] = us[count] * 10 + (uint64_t)(uint8_t)(s->samples.ptr[i] - '0');
+    if (count == 0 || count != s->count_us)
+        return;
+    ps_sort_u64(us, count);
+    for (size_t i = 0; i < 3; i++)
+        *to[i] = us[(count * permilles[i] + 999) / 1000 - 1];
+}
+
 static bool read_stat(const uint8_t *data, size_t size, struct ps_stat *ret)
 {
     uint64_t number[NUMBERS];
-    uint16_t len[4];
+    uint16_t len[LENGTHS];
     if (size < HEADER_BYTES)
         return false;
     memcpy(number, data, sizeof number);
@@ -67,13 +85,17 @@ static bool read_stat(const uint8_t *data, size_t size, struct ps_stat *ret)
                             .sum_us = number[3],
                             .min_us = number[4],
                             .max_us = number[5],
-                            .unique_seen = number[6]};
+                            .unique_seen = number[6],
+                            .count_bytes = number[7],
+                            .sum_bytes = number[8]};
     ret->samples = take(&at, &left, len[0]);
     ret->sample_keys = take(&at, &left, len[1]);
     ret->clients = take(&at, &left, len[2]);
     ret->methods = take(&at, &left, len[3]);
+    ret->statuses = take(&at, &left, len[4]);
     ret->sketch = take(&at, &left, left);
     ret->unique_estimate = estimate_of(ret->clients);
+    put_percentiles(ret);
     return true;
 }
 
@@ -83,7 +105,9 @@ static void check_equal(const struct ps_stat *a, const struct ps_stat *b)
     PS_ASSERT(a->count_us == b->count_us && a->min_us == b->min_us && a->max_us == b->max_us);
     PS_ASSERT(ps_str_equal(a->samples, b->samples) && ps_str_equal(a->clients, b->clients));
     PS_ASSERT(ps_str_equal(a->sample_keys, b->sample_keys) && ps_str_equal(a->sketch, b->sketch));
-    PS_ASSERT(ps_str_equal(a->methods, b->methods));
+    PS_ASSERT(ps_str_equal(a->methods, b->methods) && ps_str_equal(a->statuses, b->statuses));
+    PS_ASSERT(a->count_bytes == b->count_bytes && a->sum_bytes == b->sum_bytes);
+    PS_ASSERT(a->p50_us == b->p50_us && a->p95_us == b->p95_us && a->p99_us == b->p99_us);
 }
 
 static void check_percentiles(const struct ps_aggregate *a)

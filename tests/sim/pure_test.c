@@ -117,6 +117,7 @@ static void draw_event(size_t i, uint64_t clients)
         .timestamp_ms = ms,
         .method = draw_method(),
         .response_us = draw_response_us(),
+        .response_bytes = below(3) ? (int64_t)below(1 << 20) : PS_ABSENT,
         .client_hash = ps_hash64(&who, sizeof who, clients),
         .status = PS_ABSENT,
         .is_error = (int8_t)((int)below(3) - 1),
@@ -266,6 +267,12 @@ static const char *find_difference(struct ps_aggregate *plain, struct ps_aggrega
         return "the clients";
     if (!ps_str_equal(a.methods, b.methods))
         return "the methods";
+    if (!ps_str_equal(a.statuses, b.statuses))
+        return "the statuses";
+    if (a.count_bytes != b.count_bytes || a.sum_bytes != b.sum_bytes)
+        return "the sizes";
+    if (a.p50_us != b.p50_us || a.p95_us != b.p95_us || a.p99_us != b.p99_us)
+        return "the percentiles";
     return ps_str_equal(a.sketch, b.sketch) ? NULL : "the sketches";
 }
 

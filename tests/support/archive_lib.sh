@@ -38,7 +38,7 @@ function line(k,   time) {
     time = k % 10 == 3 ? "null" : k % 500 ".25"
     printf "{\"id\":\"%s\",\"path\":\"%s\",\"method\":\"GET\",\"status\":%d,\"response_time\":%s," \
         "\"client_ip_hash\":\"%s\",\"timestamp\":%s,\"event_date\":\"%s\",\"user_agent\":\"%s\"," \
-        "\"country\":\"DE\",\"is_error\":%d}\n", id(k), path(k), status(k), time, client(k), at(k),
+        "\"country\":\"DE\",\"is_error\":%d,\"response_bytes\":null}\n", id(k), path(k), status(k), time, client(k), at(k),
         day, agent(k), status(k) >= 400
 }'
 

@@ -140,7 +140,8 @@ drain() {
     stop_server
     is "$1: it stops with everything stored" $? 0
     sql "$D" "SELECT id FROM traffic_events" | sort >"$T/stored.ids"
-    sql "$D" "SELECT path, hour_bucket, requests, errors, sum_response_time, count_response_time
+    sql "$D" "SELECT path, hour_bucket, requests, errors,
+        CAST(round(sum_response_time * 1000) AS INTEGER), count_response_time
         FROM path_stats_hourly" | sort >"$T/stored.stats"
     is "$1: no id is there twice" "$(uniq -d "$T/stored.ids" | wc -l)" 0
     is "$1: as many are counted as are stored" \

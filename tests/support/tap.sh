@@ -109,8 +109,8 @@ sql_is() { # data-dir statement wanted
 dump_stats() { # data-dir
     local columns
     columns=$(sql "$1" "SELECT group_concat('quote(' || name || ')') FROM
-        pragma_table_info('path_stats_hourly') WHERE name NOT IN ('created_at', 'updated_at')")
-    sql "$1" "SELECT $columns FROM path_stats_hourly ORDER BY hour_bucket, path"
+        pragma_table_info('hourly_rows') WHERE name NOT IN ('created_at', 'updated_at')")
+    sql "$1" "SELECT $columns FROM hourly_rows ORDER BY hour_bucket, path"
 }
 
 # --- the server ---

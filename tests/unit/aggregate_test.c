@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "core/hash.h"
 #include "core/methods.h"
+#include "core/statuses.h"
 #include "core/sketch.h"
 
 #include <stdio.h>
@@ -106,6 +107,7 @@ static void make_event(struct made *m, uint64_t number, int64_t response_us)
         .path = PS_STR("/"),
         .timestamp_ms = INT64_C(1760536987123),
         .response_us = response_us,
+        .response_bytes = PS_ABSENT,
         .status = PS_ABSENT,
         .is_error = PS_ABSENT,
     };
@@ -151,6 +153,11 @@ static struct made *random_events(size_t count)
         make_event(&events[i], salt % 1000000 + i, below(10) ? us : PS_ABSENT);
         events[i].event.is_error = (int8_t)((int)below(3) - 1);
         events[i].event.method = random_method();
+        if (below(8) != 0)
+            events[i].event.status = (int32_t)(below(4) ? 200 + below(5) : 100 + below(900));
+        if (below(4) != 0)
+            events[i].event.response_bytes =
+                (int64_t)(below(50) ? below(1 << 20) : (uint64_t)PS_RESPONSE_BYTES_MAX);
         events[i].event.has_client = below(8) != 0;
         uint64_t who = below(clients);
         events[i].event.client_hash = ps_hash64(&who, sizeof who, salt);
@@ -205,7 +212,13 @@ static void check_same_stat(const struct ps_stat *a, const struct ps_stat *b)
     check_same_text("sample keys", a->sample_keys, b->sample_keys);
     check_same_text("clients", a->clients, b->clients);
     check_same_text("sketch", a->sketch, b->sketch);
+    assert_true(a->count_bytes == b->count_bytes);
+    assert_true(a->sum_bytes == b->sum_bytes);
+    assert_true(a->p50_us == b->p50_us);
+    assert_true(a->p95_us == b->p95_us);
+    assert_true(a->p99_us == b->p99_us);
     check_same_text("methods", a->methods, b->methods);
+    check_same_text("statuses", a->statuses, b->statuses);
 }
 
 /* `a` packs to what row_a holds. */
@@ -530,6 +543,8 @@ static void test_packed_columns(void **state)
     for (int i = 0; i < 3; i++) {
         struct ps_event event = {.id = {ids[i], 1},
                                  .response_us = (int64_t[]){1500, 230, 0}[i],
+                                 .response_bytes = (int64_t[]){7, PS_ABSENT, 0}[i],
+                                 .status = (int32_t[]){503, 200, 503}[i],
                                  .is_error = i == 1,
                                  .has_client = true,
                                  .client_hash = (uint64_t[]){9, 258, 9}[i]};
@@ -542,6 +557,9 @@ static void test_packed_columns(void **state)
     assert_true(s->requests == 3 && s->errors == 1 && s->count_us == 3 && s->sum_us == 1730);
     assert_true(s->min_us == 0 && s->max_us == 1500);
     assert_true(s->unique_seen == 2 && s->unique_estimate == 2);
+    assert_true(s->count_bytes == 2 && s->sum_bytes == 7);
+    assert_true(s->p50_us == 230 && s->p95_us == 1500 && s->p99_us == 1500);
+    check_same_text("statuses", s->statuses, PS_STR("200:1,503:2"));
     static const char clients[] = "\x09\0\0\0\0\0\0\0\x02\x01\0\0\0\0\0";
     check_same_text("clients", s->clients, (struct ps_str){clients, 16});
     assert_int_equal(s->sketch.len, 0);
@@ -671,7 +689,7 @@ static char *copy_of(struct ps_str s)
 static void damage_column(const struct ps_stat *row, struct ps_str *column, size_t rounds)
 {
     struct ps_str whole = *column;
-    bool is_text = column == &row->samples || column == &row->methods;
+    bool is_text = column == &row->samples || column == &row->methods || column == &row->statuses;
     char *copy = copy_of(whole);
     for (size_t i = 0; i < rounds && whole.len > 0; i++) {
         *column = (struct ps_str){copy, below(whole.len)};
@@ -703,6 +721,7 @@ static void test_damaged_columns(void **state)
             damage_column(&changed, &changed.clients, 60);
             damage_column(&changed, &changed.sketch, 60);
             damage_column(&changed, &changed.methods, 60);
+            damage_column(&changed, &changed.statuses, 60);
         }
 }
 
@@ -735,6 +754,15 @@ static void test_counts_that_contradict_the_columns(void **state)
         bad = row_a.stat;
         bad.unique_estimate ^= 1;
         check_corrupt(&bad, "unique_estimate");
+        bad = row_a.stat;
+        bad.p95_us++;
+        check_corrupt(&bad, "p95_us");
+        bad = row_a.stat;
+        bad.count_bytes = bad.requests + 1;
+        check_corrupt(&bad, "count_bytes");
+        bad = row_a.stat;
+        bad.count_bytes = 0;
+        check_corrupt(&bad, "sum_bytes of nothing");
         bad = row_a.stat;
         bad.sketch = bad.count_us > PS_SAMPLE_MAX ? PS_STR_NONE : PS_STR("\x01\x01");
         check_corrupt(&bad, "a sketch or not");
@@ -832,6 +860,9 @@ static void test_samples_and_clients_are_strict(void **state)
                            .sum_us = 11,
                            .min_us = 5,
                            .max_us = 6,
+                           .p50_us = 5,
+                           .p95_us = 6,
+                           .p99_us = 6,
                            .unique_seen = 2,
                            .unique_estimate = 2};
     good.samples = PS_STR("5,6");
@@ -855,6 +886,69 @@ static void test_samples_and_clients_are_strict(void **state)
     check_corrupt(&bad, "clients backwards");
     bad.clients.ptr = equal;
     check_corrupt(&bad, "a client twice");
+}
+
+/* --- statuses and sizes --- */
+
+static void test_statuses_are_strict(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"", "200:1", "100:1,999:9", "200:3,404:6"};
+    static const char *const bad[] = {
+        "200",    "200:",   "200:0",       "200:01",
+        "99:1",   "1000:1", "404:1,200:1", "200:1,200:1",
+        "200:1,", ",200:1", "200:5,404:6", "200:11",
+        "200:1 ", " 200:1", "0200:1",      "200:18446744073709551617"};
+    for (size_t i = 0; i < PS_COUNT_OF(good); i++) {
+        struct ps_stat stat = {.requests = 10, .statuses = {good[i], strlen(good[i])}};
+        assert_true(check_damaged(&stat));
+    }
+    for (size_t i = 0; i < PS_COUNT_OF(bad); i++) {
+        struct ps_stat stat = {.requests = 10, .statuses = {bad[i], strlen(bad[i])}};
+        check_corrupt(&stat, bad[i]);
+    }
+}
+
+/* Every code there is, each with the largest count: it fits, and comes back (I8). */
+static void test_all_statuses_fit(void **state)
+{
+    (void)state;
+    struct ps_aggregate a, b;
+    ps_aggregate_init(&a);
+    assert_int_equal(ps_statuses_reserve(&a.statuses, PS_STATUSES_MAX, &alloc), 0);
+    a.requests = UINT64_MAX;
+    for (uint32_t code = PS_STATUS_MAX; code >= PS_STATUS_MIN; code--)
+        ps_statuses_put(&a.statuses, code, UINT64_MAX / PS_STATUSES_MAX);
+    ps_aggregate_pack(&a, row_a.bytes, &row_a.stat);
+    assert_int_equal(ps_aggregate_unpack(&row_a.stat, &alloc, &b), 0);
+    check_like_row_a(&b);
+    ps_aggregate_done(&a, &alloc);
+    ps_aggregate_done(&b, &alloc);
+}
+
+/* I2: a sum that stops at its maximum is the same in every order and split. */
+static void test_sizes_stop_at_the_maximum(void **state)
+{
+    (void)state;
+    struct ps_aggregate a, b;
+    struct made m;
+    ps_aggregate_init(&a);
+    ps_aggregate_init(&b);
+    make_event(&m, 1, PS_ABSENT);
+    m.event.response_bytes = PS_RESPONSE_BYTES_MAX;
+    for (int i = 0; i < 600; i++)
+        assert_int_equal(ps_aggregate_add(i % 2 ? &a : &b, &m.event, &alloc), 0);
+    assert_true(a.sum_bytes == 300 * (uint64_t)PS_RESPONSE_BYTES_MAX);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ps_aggregate_merge(&a, &b, &alloc), 0);
+        assert_int_equal(ps_aggregate_merge(&b, &a, &alloc), 0);
+    }
+    assert_true(a.sum_bytes < PS_BYTES_SUM_MAX || a.sum_bytes == PS_BYTES_SUM_MAX);
+    assert_int_equal(ps_aggregate_merge(&a, &b, &alloc), 0);
+    assert_int_equal(ps_aggregate_merge(&a, &b, &alloc), 0);
+    assert_true(a.sum_bytes == PS_BYTES_SUM_MAX);
+    ps_aggregate_done(&a, &alloc);
+    ps_aggregate_done(&b, &alloc);
 }
 
 /* --- methods --- */
@@ -1086,6 +1180,9 @@ int main(void)
         TEST(test_sketch_counts_do_not_wrap),
         TEST(test_sketch_is_strict),
         TEST(test_samples_and_clients_are_strict),
+        TEST(test_statuses_are_strict),
+        TEST(test_all_statuses_fit),
+        TEST(test_sizes_stop_at_the_maximum),
         TEST(test_methods_are_counted),
         TEST(test_methods_are_strict),
         TEST(test_longest_methods_fit),

@@ -16,6 +16,7 @@ static struct ps_event least(void)
                              .path = PS_STR("/"),
                              .timestamp_ms = PS_TIMESTAMP_MIN_MS,
                              .response_us = PS_ABSENT,
+                             .response_bytes = PS_ABSENT,
                              .status = PS_ABSENT,
                              .is_error = PS_ABSENT};
 }
@@ -29,6 +30,7 @@ static struct ps_event full(void)
                              .country = PS_STR("DE"),
                              .timestamp_ms = INT64_C(1760529600000),
                              .response_us = 1500,
+                             .response_bytes = 1042,
                              .client_hash = 0xab,
                              .has_client = true,
                              .status = 200,
@@ -51,11 +53,11 @@ static void columns_have_their_order(void **state)
                     "\xc3\xa4\",\"method\":\"GET\",\"status\":200,\"response_time\":1.5,"
                     "\"client_ip_hash\":\"00000000000000ab\",\"timestamp\":1760529600000,"
                     "\"event_date\":\"2025-10-15\",\"user_agent\":\"Mozilla/5.0\\u0009(\\u0001"
-                    "\\u007f)\",\"country\":\"DE\",\"is_error\":0}\n");
+                    "\\u007f)\",\"country\":\"DE\",\"is_error\":0,\"response_bytes\":1042}\n");
     expect_line(&b, "{\"id\":\"i\",\"path\":\"/\",\"method\":null,\"status\":null,"
                     "\"response_time\":null,\"client_ip_hash\":null,\"timestamp\":946684800000,"
                     "\"event_date\":\"2000-01-01\",\"user_agent\":null,\"country\":null,"
-                    "\"is_error\":null}\n");
+                    "\"is_error\":null,\"response_bytes\":null}\n");
 }
 
 static void times_are_exact(void **state)
@@ -279,9 +281,13 @@ static void values_out_of_bounds_are_corrupt(void **state)
         LINE("\"a\"", "200", "1", "null", "253402300800000"),
         LINE("\"a\"", "200", "1", "null", "99999999999999999999999"),
         LINE("\"a\"", "200", "1", "null", "1760529600000") "}",
-        " " LINE("\"a\"", "200", "1", "null", "1760529600000"),
         "{}",
         "{\"path\":\"/\",\"id\":\"a\"}",
+        "{\"id\":\"a\",\"timestamp\":1760529600000}",
+        "{\"id\":\"a\",\"path\":\"/\",\"timestamp\":1760529600000,\"response_bytes\":-1}",
+        "{\"id\":\"a\",\"path\":\"/\",\"timestamp\":1760529600000,\"later\":[}",
+        "{\"id\":\"a\",\"path\":\"/\",\"timestamp\":1760529600000,}",
+        "{\"id\":\"a\",\"path\":\"/\",\"timestamp\":1760529600000",
         "[]",
     };
     static const char good[] = LINE("\"a\"", "200", "1", "null", "1760529600000");
@@ -308,6 +314,24 @@ static void texts_that_are_too_long_are_corrupt(void **state)
             size_t len = ps_archive_line_write(&event, line);
             assert_int_equal(parse_copy(line, len - 1), over == 0 ? 0 : PS_ECORRUPT);
         }
+}
+
+/* Columns go by their names: any order, unknown ones skipped, missing ones absent. */
+static void columns_go_by_name(void **state)
+{
+    static const char line[] =
+        " { \"timestamp\" : 1760529600000 , \"later\":{\"a\":[1,\"}\"]}, \"path\":\"/\\u00e4\","
+        "\"response_bytes\":7,\"id\":\"a\"}";
+    char scratch[sizeof line];
+    struct ps_event back;
+    (void)state;
+    assert_int_equal(ps_archive_line_parse(line, sizeof line - 1, scratch, &back), 0);
+    assert_true(ps_str_equal(back.path, PS_STR("/\xc3\xa4")));
+    assert_true(ps_str_equal(back.id, PS_STR("a")));
+    assert_true(back.timestamp_ms == INT64_C(1760529600000));
+    assert_true(back.response_bytes == 7);
+    assert_true(back.response_us == PS_ABSENT && back.status == PS_ABSENT);
+    assert_true(back.is_error == PS_ABSENT && !back.has_client && back.method.ptr == NULL);
 }
 
 /* One byte changed anywhere: never a crash, and what is taken can be written again. */
@@ -337,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_have_their_order),
+        cmocka_unit_test(columns_go_by_name),
         cmocka_unit_test(times_are_exact),
         cmocka_unit_test(any_event_comes_back),
         cmocka_unit_test(the_longest_line_fits),

@@ -145,6 +145,7 @@ static struct ps_event plain_event(const char *id, int64_t timestamp_ms)
                              .path = PS_STR("/"),
                              .timestamp_ms = timestamp_ms,
                              .response_us = PS_ABSENT,
+                             .response_bytes = PS_ABSENT,
                              .status = PS_ABSENT,
                              .is_error = PS_ABSENT};
 }

@@ -200,7 +200,16 @@ static void test_wrong_types_cost_the_field(void **state)
 static void test_numbers_in_quotes(void **state)
 {
     (void)state;
-    struct ps_raw_event raw = decoded("{\"status\":\"404\",\"responseTime\":\"12.5\"}");
+    struct ps_raw_event raw =
+        decoded("{\"status\":\"404\",\"responseTime\":\"12.5\",\"responseBytes\":\"7\"}");
+    assert_int_equal(raw.response_bytes, 7);
+    raw = decoded("{\"responseBytes\":1042}");
+    assert_int_equal(raw.response_bytes, 1042);
+    raw = decoded("{\"responseBytes\":1042,\"responseBytes\":null}");
+    assert_int_equal(raw.response_bytes, PS_ABSENT);
+    raw = decoded("{\"responseBytes\":-1}"); /* out of range, and not taken for absent */
+    assert_true(raw.response_bytes == INT64_MAX);
+    raw = decoded("{\"status\":\"404\",\"responseTime\":\"12.5\"}");
     assert_int_equal(raw.status, 404);
     assert_int_equal(raw.response_us, 12500);
     assert_int_equal(warnings.count, 0);

@@ -709,6 +709,7 @@ static struct ps_event random_event(char *to) /* PS_EVENT_ENCODED_MAX bytes */
         .timestamp_ms =
             PS_TIMESTAMP_MIN_MS + (int64_t)below(PS_TIMESTAMP_MAX_MS - PS_TIMESTAMP_MIN_MS + 1),
         .response_us = below(3) ? (int64_t)below(PS_RESPONSE_US_MAX + 1) : PS_ABSENT,
+        .response_bytes = below(3) ? (int64_t)below(PS_RESPONSE_BYTES_MAX + 1) : PS_ABSENT,
         .status = below(3) ? PS_STATUS_MIN + (int)below(900) : PS_ABSENT,
         .is_error = (int8_t)((int)below(3) - 1),
         .has_client = below(2),
@@ -739,6 +740,7 @@ static void check_same(const struct ps_event *a, const struct ps_event *b)
     check_same_text(a->country, b->country);
     assert_int_equal(a->timestamp_ms, b->timestamp_ms);
     assert_int_equal(a->response_us, b->response_us);
+    assert_true(a->response_bytes == b->response_bytes);
     assert_true(a->client_hash == b->client_hash);
     assert_int_equal(a->status, b->status);
     assert_int_equal(a->is_error, b->is_error);
@@ -823,31 +825,78 @@ static void test_largest_event_fits(void **state)
     check_same(&event, &back);
 }
 
-/* The bytes themselves are the file format: this one never changes. */
+/* The stored path has the normal form, and the id is made of the path as it came: a retry is the
+ * same event whatever the rule says (I1). */
+static void test_percent_is_normal_after_the_id(void **state)
+{
+    (void)state;
+    struct ps_raw_event raw = small();
+    struct ps_normal as_is = plain;
+    char kept[PS_EVENT_SCRATCH_BYTES], id[64];
+    struct ps_event event;
+    raw.path = PS_STR("/%7euser/a%2fb?x=%41");
+    raw.id = PS_STR_NONE;
+    raw.request_id = PS_STR("r");
+    assert_int_equal(ps_event_normalise(&raw, &plain, kept, &event), PS_REJECT_NONE);
+    assert_true(ps_str_equal(event.path, PS_STR("/~user/a%2Fb")));
+    snprintf(id, sizeof id, "%.*s", (int)event.id.len, event.id.ptr);
+    as_is.percent_as_is = true;
+    assert_int_equal(ps_event_normalise(&raw, &as_is, kept, &event), PS_REJECT_NONE);
+    assert_true(ps_str_equal(event.path, PS_STR("/%7euser/a%2fb")));
+    assert_true(ps_str_equal(event.id, (struct ps_str){id, strlen(id)}));
+}
+
+/* A size that is none costs the field, not the event. */
+static void test_sizes(void **state)
+{
+    static const int64_t cases[][2] = {{0, 0},
+                                       {PS_RESPONSE_BYTES_MAX, PS_RESPONSE_BYTES_MAX},
+                                       {PS_RESPONSE_BYTES_MAX + 1, PS_ABSENT},
+                                       {INT64_MAX, PS_ABSENT},
+                                       {PS_ABSENT, PS_ABSENT}};
+    (void)state;
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        struct ps_raw_event raw = small();
+        raw.response_bytes = cases[i][0];
+        assert_true(normal(&raw).response_bytes == cases[i][1]);
+    }
+}
+
+/* Behind the version, up to the sizes. */
+#define ENCODED_HEAD                                                                               \
+    "\x01\x0b\x00"                                                                                 \
+    "\x00\xce\xbd\xe7\x99\x01\x00\x00"                                                             \
+    "\xdc\x05\x00\x00\x00\x00\x00\x00"                                                             \
+    "\x08\x07\x06\x05\x04\x03\x02\x01"                                                             \
+    "\xf4\x01"                                                                                     \
+    "\x02\x00\x03\x00\x00\x00"                                                                     \
+    "\x03\x02"
+
+/* The bytes themselves are the file format: these never change. */
 static void test_encoded_bytes(void **state)
 {
     (void)state;
-    static const char expected[] = "\x01\x01\x0b\x00"
-                                   "\x80\x9a\x22\xd1\xdb\x00\x00\x00"
-                                   "\xdc\x05\x00\x00\x00\x00\x00\x00"
-                                   "\x08\x07\x06\x05\x04\x03\x02\x01"
-                                   "\xf4\x01"
-                                   "\x02\x00\x03\x00\x00\x00"
-                                   "\x03\x02"
+    static const char expected[] = "\x02" ENCODED_HEAD "\x12\x04\x00\x00\x00\x00\x00\x00"
                                    "id/axGETDE";
+    static const char older[] = "\x01" ENCODED_HEAD "id/axGETDE";
     struct ps_event event = {.id = PS_STR("id"),
                              .path = PS_STR("/ax"),
                              .method = PS_STR("GET"),
                              .country = PS_STR("DE"),
-                             .timestamp_ms = INT64_C(0xdbd1229a80),
+                             .timestamp_ms = INT64_C(1760529600000),
                              .response_us = 1500,
+                             .response_bytes = 1042,
                              .client_hash = UINT64_C(0x0102030405060708),
                              .has_client = true,
                              .status = 500,
                              .is_error = 1};
     uint8_t bytes[PS_EVENT_ENCODED_MAX];
+    struct ps_event back;
     assert_int_equal(ps_event_encode(&event, bytes), sizeof expected - 1);
     assert_memory_equal(bytes, expected, sizeof expected - 1);
+    assert_int_equal(ps_event_decode((const uint8_t *)older, sizeof older - 1, &back), 0);
+    event.response_bytes = PS_ABSENT;
+    check_same(&event, &back);
 }
 
 static void test_damaged_records(void **state)
@@ -864,7 +913,7 @@ static void test_damaged_records(void **state)
             assert_false(check_decode(bytes, cut));
         bytes[len] = 0;
         assert_false(check_decode(bytes, len + 1));
-        for (size_t bit = 0; bit < 8 * 38; bit++) { /* the header; the rest is free text */
+        for (size_t bit = 0; bit < 8 * 46; bit++) { /* the header; the rest is free text */
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
             refused += !check_decode(bytes, len);
             bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -882,6 +931,7 @@ static void check_refused_with(size_t at, uint8_t value)
                              .path = PS_STR("/"),
                              .timestamp_ms = NOW_MS,
                              .response_us = PS_ABSENT,
+                             .response_bytes = PS_ABSENT,
                              .status = PS_ABSENT,
                              .is_error = PS_ABSENT};
     uint8_t bytes[PS_EVENT_ENCODED_MAX];
@@ -896,7 +946,7 @@ static void test_every_header_field_is_checked(void **state)
 {
     (void)state;
     check_refused_with(0, 0);    /* version */
-    check_refused_with(0, 2);    /* of the future */
+    check_refused_with(0, 3);    /* of the future */
     check_refused_with(1, 2);    /* is_error */
     check_refused_with(1, 0xfe); /* -2 */
     check_refused_with(2, 16);   /* an unknown flag */
@@ -913,6 +963,8 @@ static void test_every_header_field_is_checked(void **state)
     check_refused_with(34, 1);
     check_refused_with(36, 1);
     check_refused_with(37, 1);
+    check_refused_with(45, 0x80); /* response_bytes: below absent */
+    check_refused_with(45, 0x7f); /* and beyond the limit */
 }
 
 int main(void)
@@ -947,6 +999,8 @@ int main(void)
         cmocka_unit_test(test_every_reason_has_its_own_name),
         cmocka_unit_test(test_encoded_form_goes_round),
         cmocka_unit_test(test_largest_event_fits),
+        cmocka_unit_test(test_percent_is_normal_after_the_id),
+        cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_encoded_bytes),
         cmocka_unit_test(test_damaged_records),
         cmocka_unit_test(test_every_header_field_is_checked),

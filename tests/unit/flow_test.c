@@ -92,6 +92,7 @@ static struct ps_event event_of(const char *id, const char *path, int64_t us)
                              .path = {path, strlen(path)},
                              .timestamp_ms = NOON,
                              .response_us = us,
+                             .response_bytes = PS_ABSENT,
                              .status = 200,
                              .is_error = 0};
 }

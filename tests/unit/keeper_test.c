@@ -118,6 +118,7 @@ static void store_events(struct house *h, int32_t day)
                                       .path = PS_STR("/"),
                                       .timestamp_ms = at,
                                       .response_us = PS_ABSENT,
+                                      .response_bytes = PS_ABSENT,
                                       .status = PS_ABSENT,
                                       .is_error = PS_ABSENT};
     }

@@ -74,6 +74,7 @@ static void reads_the_combined_format(void **state)
     check_text(raw.country, NULL);
     assert_int_equal(raw.timestamp_ms, INT64_C(1431857103000));
     assert_int_equal(raw.status, 404);
+    assert_int_equal(raw.response_bytes, 203);
     assert_int_equal(raw.response_us, PS_ABSENT);
     assert_int_equal(raw.is_error, PS_ABSENT);
     assert_false(raw.has_id_hash);
@@ -184,8 +185,16 @@ static void dashes_are_absent(void **state)
     check_text(raw.user_agent, NULL);
     assert_int_equal(raw.status, PS_ABSENT);
     assert_int_equal(raw.response_us, PS_ABSENT);
+    assert_int_equal(raw.response_bytes, PS_ABSENT);
     raw = parsed(PREFIX "\"GET /x HTTP/1.1\" 000 0");
     assert_int_equal(raw.status, PS_ABSENT);
+    assert_int_equal(raw.response_bytes, 0);
+    raw = parsed(PREFIX "\"GET /x HTTP/1.1\" 200 9007199254740991");
+    assert_true(raw.response_bytes == PS_RESPONSE_BYTES_MAX);
+    raw = parsed(PREFIX "\"GET /x HTTP/1.1\" 200 9007199254740992"); /* no size, still a line */
+    assert_int_equal(raw.response_bytes, PS_ABSENT);
+    raw = parsed(PREFIX "\"GET /x HTTP/1.1\" 200 99999999999999999999999999");
+    assert_int_equal(raw.response_bytes, PS_ABSENT);
 }
 
 static void reads_the_time_taken(void **state)

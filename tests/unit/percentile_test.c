@@ -122,6 +122,7 @@ static void add_value(struct ps_aggregate *a, uint64_t number, uint64_t us)
     struct ps_event event = {.id = {(const char *)&number, sizeof number},
                              .path = PS_STR("/"),
                              .response_us = (int64_t)us,
+                             .response_bytes = PS_ABSENT,
                              .status = PS_ABSENT,
                              .is_error = PS_ABSENT};
     assert_int_equal(ps_aggregate_add(a, &event, &alloc), 0);

@@ -125,6 +125,7 @@ static void add(struct ps_aggregate *a, uint64_t number, const char *method, int
     struct ps_event event = {.id = {id, (size_t)n},
                              .method = {method, method == NULL ? 0 : strlen(method)},
                              .response_us = us,
+                             .response_bytes = PS_ABSENT,
                              .client_hash = client * UINT64_C(0x9e3779b97f4a7c15),
                              .has_client = client > 0,
                              .status = PS_ABSENT,

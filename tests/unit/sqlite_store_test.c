@@ -101,6 +101,7 @@ static struct ps_event *add(struct world *w, const char *id, int64_t timestamp_m
                                .path = {w->paths[i], strlen(w->paths[i])},
                                .timestamp_ms = timestamp_ms,
                                .response_us = PS_ABSENT,
+                               .response_bytes = PS_ABSENT,
                                .status = PS_ABSENT,
                                .is_error = PS_ABSENT};
     return event;
@@ -211,18 +212,21 @@ static void test_view_shows_public_columns(void **state)
     event->status = 404;
     event->is_error = 1;
     event->response_us = 1500;
+    event->response_bytes = 1042;
     event->has_client = true;
     event->client_hash = UINT64_C(0xf00000000000000a);
     add(w, "only", NOON + PS_MS_PER_DAY, 2)->is_error = 1;
     apply_to(w, w->store);
-    expect_rows(w->file, "SELECT * FROM traffic_events WHERE event_date = '2025-10-15'",
-                "id=full\npath=/p/1\nmethod=GET\nstatus=404\nresponse_time=1.5\n"
-                "client_ip_hash=f00000000000000a\ntimestamp=1760529600000\n"
-                "event_date=2025-10-15\nuser_agent=\ncountry=DE\nis_error=1\n");
-    expect_rows(w->file, "SELECT * FROM traffic_events WHERE path = '/p/2'",
-                "id=only\npath=/p/2\nmethod=NULL\nstatus=NULL\nresponse_time=NULL\n"
-                "client_ip_hash=NULL\ntimestamp=1760616000000\n"
-                "event_date=2025-10-16\nuser_agent=NULL\ncountry=NULL\nis_error=1\n");
+    expect_rows(
+        w->file, "SELECT * FROM traffic_events WHERE event_date = '2025-10-15'",
+        "id=full\npath=/p/1\nmethod=GET\nstatus=404\nresponse_time=1.5\n"
+        "client_ip_hash=f00000000000000a\ntimestamp=1760529600000\n"
+        "event_date=2025-10-15\nuser_agent=\ncountry=DE\nis_error=1\nresponse_bytes=1042\n");
+    expect_rows(
+        w->file, "SELECT * FROM traffic_events WHERE path = '/p/2'",
+        "id=only\npath=/p/2\nmethod=NULL\nstatus=NULL\nresponse_time=NULL\n"
+        "client_ip_hash=NULL\ntimestamp=1760616000000\n"
+        "event_date=2025-10-16\nuser_agent=NULL\ncountry=NULL\nis_error=1\nresponse_bytes=NULL\n");
     expect_rows(w->file, "SELECT DISTINCT is_error IS NULL AS has FROM traffic_events", "has=0\n");
 }
 
@@ -832,7 +836,9 @@ static void test_refuses_the_layout_of_a_pre_release(void **state)
     struct ps_err e = {0};
     ps_store_close(w->store);
     w->store = NULL;
-    run_sql(w->file, "ALTER TABLE days RENAME COLUMN has_text_ids TO has_foreign;"
+    run_sql(w->file, "DROP VIEW path_stats_hourly; DROP TABLE hourly_rows;"
+                     "CREATE TABLE path_stats_hourly(path, hour_bucket, requests);"
+                     "ALTER TABLE days RENAME COLUMN has_text_ids TO has_foreign;"
                      "ALTER TABLE days DROP COLUMN own; ALTER TABLE days DROP COLUMN events; DROP "
                      "TABLE foreign_ids;"
                      "CREATE TABLE foreign_ids(hash INTEGER PRIMARY KEY, day INTEGER NOT NULL);"
@@ -840,7 +846,10 @@ static void test_refuses_the_layout_of_a_pre_release(void **state)
     assert_int_equal(ps_store_open(&ps_store_sqlite, &s, w->file, PS_STORE_WRITE, &e), PS_EINVAL);
     assert_non_null(strstr(e.text, "import the logs again"));
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM days"), 1);
-    run_sql(w->file, "DELETE FROM days");
+    run_sql(w->file, "DELETE FROM days; INSERT INTO path_stats_hourly VALUES ('/', '', 1)");
+    assert_int_equal(ps_store_open(&ps_store_sqlite, &s, w->file, PS_STORE_WRITE, &e), PS_EINVAL);
+    assert_non_null(strstr(e.text, "import the logs again"));
+    run_sql(w->file, "DELETE FROM path_stats_hourly");
     w->store = open_or_fail(w->file, PS_STORE_WRITE);
     add(w, "x", NOON, 1);
     assert_int_equal(apply_to(w, w->store).fresh, 1);

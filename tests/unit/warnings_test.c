@@ -69,7 +69,7 @@ static void test_what_was_meant(void **state)
         "pth",     "host",
         "data",    "port",
         "level",   "message",
-        "referer", "bytes",
+        "referer", "bites",
         "\xff",    "an_unknown_field_with_a_name_that_is_longer_than_any_of_ours_could_be"};
     for (size_t i = 0; i < PS_COUNT_OF(like_nothing); i++)
         if (ps_field_near(view(like_nothing[i])).ptr != NULL)

@@ -460,7 +460,7 @@ static struct row *copy_row(const struct ps_stat_row *from)
 {
     const struct ps_stat *stat = &from->stat;
     size_t n = from->path.len + stat->samples.len + stat->sample_keys.len + stat->clients.len +
-               stat->sketch.len + stat->methods.len;
+               stat->sketch.len + stat->methods.len + stat->statuses.len;
     struct row *row = malloc(sizeof *row + n);
     PS_ASSERT(row != NULL);
     char *to = row->bytes;
@@ -471,6 +471,7 @@ static struct row *copy_row(const struct ps_stat_row *from)
     row->row.stat.clients = keep(&to, stat->clients);
     row->row.stat.sketch = keep(&to, stat->sketch);
     row->row.stat.methods = keep(&to, stat->methods);
+    row->row.stat.statuses = keep(&to, stat->statuses);
     return row;
 }
 

@@ -144,7 +144,8 @@ static int column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int n)
         if (event->has_client)
             sqlite3_result_int64(context, (int64_t)event->client_hash);
         break;
-    default: result_number(context, row->user_agent, 0); break;
+    case 6: result_number(context, row->user_agent, 0); break;
+    default: result_number(context, event->response_bytes, PS_ABSENT); break;
     }
     return SQLITE_OK;
 }

@@ -53,6 +53,6 @@ struct batch_source {
 int ps_batch_vtab_register(struct db *db, struct batch_source *source, struct ps_err *e);
 
 /* The columns of a day's events, in order. */
-#define PS_EVENT_COLUMNS "ts, id, path, shape, response_us, client_hash, user_agent"
+#define PS_EVENT_COLUMNS "ts, id, path, shape, response_us, client_hash, user_agent, response_bytes"
 
 #endif

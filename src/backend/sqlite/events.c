@@ -57,7 +57,8 @@ static int look_up_day(struct sqlite_store *s, int32_t day, struct stored_day *r
 /* As formats, because PS_EVENT_ID_SQL is one. */
 #define EVENTS_BY(ID)                                                                              \
     "SELECT e.ts, e.id, p.word, s.method, s.status, s.country, s.is_error, e.response_us,"         \
-    " e.client_hash, u.word FROM events_%s e LEFT JOIN words_%s p ON p.id = e.path LEFT JOIN"      \
+    " e.client_hash, u.word, e.response_bytes FROM events_%s e LEFT JOIN words_%s p ON p.id = "    \
+    "e.path LEFT JOIN"                                                                             \
     " shapes_%s s ON s.id = e.shape LEFT JOIN words_%s u ON u.id = e.user_agent"                   \
     " WHERE e.ts >= ?1 AND e.ts < ?2 AND (e.ts > ?1 OR " ID " > ?3) ORDER BY e.ts, " ID
 
@@ -125,6 +126,7 @@ static void keep_event(struct slice *slice, sqlite3_stmt *q)
         .client_hash = (uint64_t)sqlite3_column_int64(q, 8),
         .has_client = sqlite3_column_type(q, 8) != SQLITE_NULL,
         .user_agent = keep(slice, ps_db_column_str(q, 9)),
+        .response_bytes = column_or_absent(q, 10),
     };
     event.id = keep(slice, sqlite3_column_type(q, 1) == SQLITE_INTEGER
                                ? ps_event_key_id(sqlite3_column_int64(q, 1), event.timestamp_ms, id)

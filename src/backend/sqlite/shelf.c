@@ -136,7 +136,8 @@ static int make_tables(struct sqlite_store *s, int32_t day, bool own, struct ps_
                         PS_WORDS_TABLES
                         "CREATE TABLE events_%s(ts INTEGER NOT NULL, id NOT NULL, path INTEGER NOT"
                         " NULL, shape INTEGER NOT NULL, response_us INTEGER, client_hash INTEGER,"
-                        " user_agent INTEGER, PRIMARY KEY (ts, id)) WITHOUT ROWID",
+                        " user_agent INTEGER, response_bytes INTEGER, PRIMARY KEY (ts, id)) WITHOUT"
+                        " ROWID",
                         name, name, name);
     if (r == 0 && !own) /* of the view: WHERE event_date = '...' */
         r = ps_db_execf(&s->db, e,

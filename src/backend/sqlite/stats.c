@@ -1,4 +1,5 @@
-/* stats.c - the rows of path_stats_hourly.  SPDX-License-Identifier: MIT */
+/* stats.c - the rows of hourly_rows, which people see as path_stats_hourly.
+ * SPDX-License-Identifier: MIT */
 #include "backend/sqlite/store.h"
 
 #include "base/check.h"
@@ -6,11 +7,12 @@
 
 #include <string.h>
 
-#define COLUMNS                                                                                    \
-    "path, hour_bucket, requests, errors, sum_response_time, count_response_time,"                 \
-    " min_response_time, max_response_time, response_samples, sample_keys, ip_hashes,"             \
-    " latency_sketch, methods, unique_ips_seen, unique_ips_estimate"
-
+/* In the order of columns[] and of hand_on. */
+#define NUMBERS                                                                                    \
+    "path, hour_bucket, requests, errors, sum_us, count_us, min_us, max_us, p50_us, p95_us, "      \
+    "p99_us,"                                                                                      \
+    " sum_bytes, count_bytes, unique_seen, unique_estimate"
+#define COLUMNS NUMBERS ", samples, sample_keys, clients, sketch, methods, statuses"
 static void bind_text(sqlite3_stmt *q, int index, struct ps_str s)
 {
     sqlite3_bind_text(q, index, s.len == 0 ? "" : s.ptr, (int)s.len, SQLITE_STATIC);
@@ -21,49 +23,57 @@ static void bind_blob(sqlite3_stmt *q, int index, struct ps_str s)
     sqlite3_bind_blob(q, index, s.len == 0 ? "" : s.ptr, (int)s.len, SQLITE_STATIC);
 }
 
+/* NULL where no event carried a time. */
+static void bind_time(sqlite3_stmt *q, int index, const struct ps_stat *stat, uint64_t us)
+{
+    if (stat->count_us > 0)
+        sqlite3_bind_int64(q, index, (int64_t)us);
+    else
+        sqlite3_bind_null(q, index);
+}
+
 static void bind_row(sqlite3_stmt *q, const struct ps_stat_row *row, const char *hour,
                      int64_t now_ms)
 {
     const struct ps_stat *stat = &row->stat;
     const uint64_t counts[] = {stat->requests, stat->errors, stat->sum_us, stat->count_us};
+    const uint64_t times[] = {stat->min_us, stat->max_us, stat->p50_us, stat->p95_us, stat->p99_us};
+    const uint64_t more[] = {stat->sum_bytes, stat->count_bytes, stat->unique_seen,
+                             stat->unique_estimate};
     ps_db_bind_str(q, 1, row->path);
     sqlite3_bind_text(q, 2, hour, PS_HOUR_LEN, SQLITE_STATIC);
     for (int i = 0; i < 4; i++)
         sqlite3_bind_int64(q, 3 + i, (int64_t)counts[i]);
-    if (stat->count_us > 0) {
-        sqlite3_bind_int64(q, 7, (int64_t)stat->min_us);
-        sqlite3_bind_int64(q, 8, (int64_t)stat->max_us);
-    } else {
-        sqlite3_bind_null(q, 7);
-        sqlite3_bind_null(q, 8);
-    }
-    bind_text(q, 9, stat->samples);
-    bind_blob(q, 10, stat->sample_keys);
-    bind_blob(q, 11, stat->clients);
-    bind_blob(q, 12, stat->sketch);
-    bind_text(q, 13, stat->methods);
-    sqlite3_bind_int64(q, 14, (int64_t)stat->unique_seen);
-    sqlite3_bind_int64(q, 15, (int64_t)stat->unique_estimate);
-    sqlite3_bind_int64(q, 16, now_ms);
+    for (int i = 0; i < 5; i++)
+        bind_time(q, 7 + i, stat, times[i]);
+    for (int i = 0; i < 4; i++)
+        sqlite3_bind_int64(q, 12 + i, (int64_t)more[i]);
+    bind_text(q, 16, stat->samples);
+    bind_blob(q, 17, stat->sample_keys);
+    bind_blob(q, 18, stat->clients);
+    bind_blob(q, 19, stat->sketch);
+    bind_text(q, 20, stat->methods);
+    bind_text(q, 21, stat->statuses);
+    sqlite3_bind_int64(q, 22, now_ms);
 }
+
+static const char put_sql[] =
+    "INSERT INTO hourly_rows(" COLUMNS ", created_at, updated_at) VALUES"
+    " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?22)"
+    " ON CONFLICT (hour_bucket, path) DO UPDATE SET requests = ?3, errors = ?4, sum_us = ?5,"
+    " count_us = ?6, min_us = ?7, max_us = ?8, p50_us = ?9, p95_us = ?10, p99_us = ?11,"
+    " sum_bytes = ?12, count_bytes = ?13, unique_seen = ?14, unique_estimate = ?15, samples = ?16,"
+    " sample_keys = ?17, clients = ?18, sketch = ?19, methods = ?20, statuses = ?21,"
+    " updated_at = ?22";
 
 static int write_rows(struct sqlite_store *s, const struct ps_stat_row *rows, size_t count,
                       int64_t now_ms, struct ps_err *e)
 {
     sqlite3_stmt *put = NULL, *drop = NULL;
-    int r = ps_db_prepare(
-        &s->db,
-        "INSERT INTO path_stats_hourly(" COLUMNS ", created_at, updated_at) VALUES"
-        " (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?16) ON CONFLICT (hour_bucket, "
-        "path)"
-        " DO UPDATE SET requests = ?3, errors = ?4, sum_response_time = ?5, count_response_time ="
-        " ?6, min_response_time = ?7, max_response_time = ?8, response_samples = ?9, sample_keys ="
-        " ?10, ip_hashes = ?11, latency_sketch = ?12, methods = ?13, unique_ips_seen = ?14,"
-        " unique_ips_estimate = ?15, updated_at = ?16",
-        &put, e);
+    int r = ps_db_prepare(&s->db, put_sql, &put, e);
     if (r == 0)
-        r = ps_db_prepare(
-            &s->db, "DELETE FROM path_stats_hourly WHERE path = ?1 AND hour_bucket = ?2", &drop, e);
+        r = ps_db_prepare(&s->db, "DELETE FROM hourly_rows WHERE path = ?1 AND hour_bucket = ?2",
+                          &drop, e);
     for (size_t i = 0; r == 0 && i < count; i++) {
         char hour[PS_HOUR_LEN + 1];
         ps_time_format_hour(hour, rows[i].hour);
@@ -111,13 +121,19 @@ static struct ps_stat read_stat(sqlite3_stmt *q)
                             .count_us = column_u64(q, 5),
                             .min_us = column_u64(q, 6),
                             .max_us = column_u64(q, 7),
-                            .samples = ps_db_column_str(q, 8),
-                            .sample_keys = ps_db_column_str(q, 9),
-                            .clients = ps_db_column_str(q, 10),
-                            .sketch = ps_db_column_str(q, 11),
-                            .methods = ps_db_column_str(q, 12),
+                            .p50_us = column_u64(q, 8),
+                            .p95_us = column_u64(q, 9),
+                            .p99_us = column_u64(q, 10),
+                            .sum_bytes = column_u64(q, 11),
+                            .count_bytes = column_u64(q, 12),
                             .unique_seen = column_u64(q, 13),
-                            .unique_estimate = column_u64(q, 14)};
+                            .unique_estimate = column_u64(q, 14),
+                            .samples = ps_db_column_str(q, 15),
+                            .sample_keys = ps_db_column_str(q, 16),
+                            .clients = ps_db_column_str(q, 17),
+                            .sketch = ps_db_column_str(q, 18),
+                            .methods = ps_db_column_str(q, 19),
+                            .statuses = ps_db_column_str(q, 20)};
 }
 
 /* Every hour that has a four-digit year; text order is time order. */
@@ -157,10 +173,10 @@ static int step_rows(struct sqlite_store *s, sqlite3_stmt *q, ps_stat_fn *fn, vo
             row.stat = read_stat(q);
         r = read_hour(q, hour, &row.hour)
                 ? fn(ctx, &row)
-                : ps_fail(e, PS_ECORRUPT, "store: bad hour_bucket in path_stats_hourly");
+                : ps_fail(e, PS_ECORRUPT, "store: bad hour_bucket in hourly_rows");
     }
     if (r == 0 && step != SQLITE_DONE)
-        r = ps_db_fail(&s->db, e, "path_stats_hourly");
+        r = ps_db_fail(&s->db, e, "hourly_rows");
     sqlite3_reset(q);
     return r;
 }
@@ -206,7 +222,7 @@ int ps_sqlite_stats(struct ps_store *store, const struct ps_stats_query *query, 
     sqlite3_stmt *q;
     char sql[512];
     sqlite3_snprintf(sizeof sql, sql,
-                     "SELECT %s FROM path_stats_hourly WHERE %s ORDER BY hour_bucket, path",
+                     "SELECT %s FROM hourly_rows WHERE %s ORDER BY hour_bucket, path",
                      query->brief ? BRIEF_COLUMNS : COLUMNS, where);
     int r = ps_db_prepare(&s->db, sql, &q, e);
     if (r < 0)

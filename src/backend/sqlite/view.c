@@ -22,21 +22,22 @@ enum {
 static const char no_events[] =
     "SELECT NULL AS id, NULL AS path, NULL AS method, NULL AS status, NULL AS response_time,"
     " NULL AS client_ip_hash, NULL AS timestamp, NULL AS event_date, NULL AS user_agent,"
-    " NULL AS country, NULL AS is_error WHERE 0";
+    " NULL AS country, NULL AS is_error, NULL AS response_bytes WHERE 0";
 
 /* `date`: an SQL expression. */
 static void put_arm(struct ps_buf *sql, const char *shelf, const char *date)
 {
-    ps_buf_format(sql,
-                  "SELECT " PS_EVENT_ID_SQL
-                  " AS id, p.word AS path, s.method AS method, s.status AS status,"
-                  " e.response_us / 1000.0 AS response_time, CASE WHEN e.client_hash IS NOT NULL"
-                  " THEN printf('%%016x', e.client_hash) END AS client_ip_hash, e.ts AS timestamp,"
-                  " %s AS event_date, u.word AS user_agent, s.country AS country,"
-                  " CASE WHEN s.status IS NULL THEN s.is_error ELSE s.status >= 400 END AS is_error"
-                  " FROM events_%s e LEFT JOIN words_%s p ON p.id = e.path LEFT JOIN shapes_%s s"
-                  " ON s.id = e.shape LEFT JOIN words_%s u ON u.id = e.user_agent",
-                  date, shelf, shelf, shelf, shelf);
+    ps_buf_format(
+        sql,
+        "SELECT " PS_EVENT_ID_SQL " AS id, p.word AS path, s.method AS method, s.status AS status,"
+        " e.response_us / 1000.0 AS response_time, CASE WHEN e.client_hash IS NOT NULL"
+        " THEN printf('%%016x', e.client_hash) END AS client_ip_hash, e.ts AS timestamp,"
+        " %s AS event_date, u.word AS user_agent, s.country AS country,"
+        " CASE WHEN s.status IS NULL THEN s.is_error ELSE s.status >= 400 END AS is_error,"
+        " e.response_bytes AS response_bytes"
+        " FROM events_%s e LEFT JOIN words_%s p ON p.id = e.path LEFT JOIN shapes_%s s"
+        " ON s.id = e.shape LEFT JOIN words_%s u ON u.id = e.user_agent",
+        date, shelf, shelf, shelf, shelf);
 }
 
 static void put_arm_of_day(struct ps_buf *sql, const struct stored_day *day)
