@@ -115,6 +115,11 @@ void rig_hold_orders(struct rig *rig, bool on)
     pthread_mutex_unlock(&rig->lock);
 }
 
+void rig_forget_order(struct rig *rig)
+{
+    join_job(rig);
+}
+
 void rig_await_order(struct rig *rig)
 {
     pthread_mutex_lock(&rig->lock);

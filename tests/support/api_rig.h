@@ -76,6 +76,8 @@ int rig_close(void **state);
 void rig_hold_orders(struct rig *rig, bool on);
 /* Until an order was taken; at most one at a time. */
 void rig_await_order(struct rig *rig);
+/* It was answered, and the next one is awaited. */
+void rig_forget_order(struct rig *rig);
 /* While on, GET /admin/capacity is not answered. */
 void rig_hold_questions(struct rig *rig, bool on);
 /* Until so many are being looked into. */

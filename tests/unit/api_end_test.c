@@ -104,12 +104,35 @@ static void test_closing_waits_for_the_committer(void **state)
     close(watch.idle);
 }
 
+/* A request that waits for the disk when the server is told to end still gets its answer. */
+static void test_close_answers(void **state)
+{
+    struct rig *rig = *state;
+    uint16_t port = ps_api_port(rig->api);
+    int fd = http_connect(port), idle = http_connect(port);
+    gate_queue_hold(&rig->gate);
+    http_request(fd, "POST", "/api/events", "", EVENT, strlen(EVENT));
+    gate_queue_await(&rig->gate);
+    ps_api_stop_accepting(rig->api);
+    gate_queue_release(&rig->gate);
+    rig_stop(rig);
+    http_read(fd, &rig->reply, 0);
+    rig_expect(rig, 202, "{\"accepted\":1,\"rejected\":0,\"rejections\":[],\"warnings\":[]}");
+    assert_string_equal(http_header(&rig->reply, "Connection"), "close");
+    assert_int_equal(rig_take_records(rig), 1); /* I3 */
+    http_read(idle, &rig->reply, 0);
+    assert_int_equal(rig->reply.status, 0);
+    close(fd);
+    close(idle);
+}
+
 int main(void)
 {
 #define RIGGED(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
     const struct CMUnitTest tests[] = {
         RIGGED(test_abandoned_requests_are_freed),
         RIGGED(test_closing_waits_for_the_committer),
+        RIGGED(test_close_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -304,28 +304,6 @@ static void test_record_self_full(void **state)
     close(fd);
 }
 
-/* A request that waits for the disk when the server is told to end still gets its answer. */
-static void test_close_answers(void **state)
-{
-    struct rig *rig = *state;
-    uint16_t port = ps_api_port(rig->api);
-    int fd = http_connect(port), idle = http_connect(port);
-    gate_queue_hold(&rig->gate);
-    http_request(fd, "POST", "/api/events", "", EVENT, strlen(EVENT));
-    gate_queue_await(&rig->gate);
-    ps_api_stop_accepting(rig->api);
-    gate_queue_release(&rig->gate);
-    rig_stop(rig);
-    http_read(fd, &rig->reply, 0);
-    rig_expect(rig, 202, "{\"accepted\":1,\"rejected\":0,\"rejections\":[],\"warnings\":[]}");
-    assert_string_equal(http_header(&rig->reply, "Connection"), "close");
-    assert_int_equal(rig_take_records(rig), 1); /* I3 */
-    http_read(idle, &rig->reply, 0);
-    assert_int_equal(rig->reply.status, 0);
-    close(fd);
-    close(idle);
-}
-
 static int open_at(const struct rig *rig, const char *host, uint16_t port, struct ps_api **ret,
                    struct ps_err *e)
 {
@@ -406,7 +384,6 @@ int main(void)
         RECORDING(test_record_self),
         RECORDING(test_record_self_many),
         RECORDING(test_record_self_full),
-        CASE(test_close_answers),
         CASE(test_addresses),
         CASE(test_bare),
     };

@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define EVENT(path) "{\"path\":\"" path "\",\"timestamp\":1760536800000}"
 #define ACCEPTED(n) "{\"accepted\":" #n ",\"rejected\":0,\"rejections\":[],\"warnings\":[]}"
@@ -143,39 +142,6 @@ static void test_clients_leave(void **state)
     expect_paths(rig, (const char *const[]){"/x", "/y"}, 2);
 }
 
-static size_t gzip(const char *text, size_t len, unsigned char *to, size_t cap)
-{
-    z_stream z = {0};
-    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    z.next_in = (unsigned char *)(uintptr_t)text;
-    z.avail_in = (unsigned)len;
-    z.next_out = to;
-    z.avail_out = (unsigned)cap;
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    return z.total_out;
-}
-
-static void test_encodings(void **state)
-{
-    struct rig *rig = *state;
-    unsigned char packed[4096];
-    static const char text[] = EVENT("/gz");
-    size_t len = gzip(text, sizeof text - 1, packed, sizeof packed);
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: GZip\r\n", packed, len);
-    rig_expect(rig, 202, ACCEPTED(1));
-    expect_paths(rig, (const char *const[]){"/gz"}, 1);
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: identity\r\n", text, sizeof text - 1);
-    rig_expect(rig, 202, ACCEPTED(1));
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len - 5);
-    rig_expect(rig, 400, "\"bad_gzip\"");
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", text, sizeof text - 1);
-    rig_expect(rig, 400, "\"bad_gzip\"");
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: br\r\n", packed, len);
-    rig_expect(rig, 415, "\"encoding_unsupported\"");
-    assert_int_equal(rig_take_records(rig), 1);
-}
-
 static void test_rejections(void **state)
 {
     struct rig *rig = *state;
@@ -263,61 +229,6 @@ static void test_broken_array(void **state)
     assert_int_equal(rig_take_records(rig), 0);
 }
 
-/* Spaces, then one event: `len` bytes. */
-static char *padded(size_t len)
-{
-    static const char event[] = EVENT("/padded");
-    char *text = malloc(len);
-    assert_non_null(text);
-    memset(text, '\n', len);
-    memcpy(text + len - (sizeof event - 1), event, sizeof event - 1);
-    return text;
-}
-
-static void test_body_limit(void **state)
-{
-    struct rig *rig = *state;
-    unsigned char packed[4096];
-    char *text = padded(RIG_BODY_LIMIT + 1);
-    rig_ask(rig, "POST", "/api/events", "", text + 1, RIG_BODY_LIMIT);
-    rig_expect(rig, 202, ACCEPTED(1));
-    rig_ask(rig, "POST", "/api/events", "", text, RIG_BODY_LIMIT + 1);
-    rig_expect(rig, 413, "larger than 65536 bytes");
-    size_t len = gzip(text, RIG_BODY_LIMIT + 1, packed, sizeof packed);
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len);
-    rig_expect(rig, 413, "inflates to more than 65536 bytes");
-    len = gzip(text + 1, RIG_BODY_LIMIT, packed, sizeof packed);
-    rig_ask(rig, "POST", "/api/events", "Content-Encoding: gzip\r\n", packed, len);
-    rig_expect(rig, 202, ACCEPTED(1));
-    assert_int_equal(rig_take_records(rig), 2);
-    free(text);
-}
-
-/* In chunks the length is known only at the end; with Expect the answer comes before the body. */
-static void test_body_limit_unannounced(void **state)
-{
-    static const char chunked[] = "POST /api/events HTTP/1.1\r\nHost: localhost\r\n"
-                                  "Transfer-Encoding: chunked\r\n\r\n11000\r\n";
-    static const char expects[] = "POST /api/events HTTP/1.1\r\nHost: localhost\r\n"
-                                  "Content-Length: 65537\r\nExpect: 100-continue\r\n\r\n";
-    struct rig *rig = *state;
-    char *text = padded(0x11000);
-    int fd = http_connect(ps_api_port(rig->api));
-    http_send(fd, chunked, sizeof chunked - 1);
-    http_send(fd, text, 0x11000);
-    http_send(fd, "\r\n0\r\n\r\n", 7);
-    http_read(fd, &rig->reply, 0);
-    rig_expect(rig, 413, "\"too_large\"");
-    close(fd);
-    fd = http_connect(ps_api_port(rig->api));
-    http_send(fd, expects, sizeof expects - 1);
-    http_read(fd, &rig->reply, 0);
-    rig_expect(rig, 413, "\"too_large\"");
-    close(fd);
-    assert_int_equal(rig_take_records(rig), 0);
-    free(text);
-}
-
 static void test_guard(void **state)
 {
     static const char evil[] = "POST /api/events HTTP/1.1\r\nHost: evil.example:8787\r\n"
@@ -387,23 +298,6 @@ static void test_queue_full(void **state)
     expect_paths(rig, (const char *const[]){"/y"}, 1);
 }
 
-static int open_small_queue(void **state)
-{
-    return rig_open_as(state, &(struct rig_options){.queue_bytes_max = 400});
-}
-
-/* "Try later" is for what can fit some day. I8 */
-static void test_larger_than_the_queue(void **state)
-{
-    struct rig *rig = *state;
-    rig_post(rig,
-             "[" EVENT("/x") "," EVENT("/x") "," EVENT("/x") "," EVENT("/x") "," EVENT("/x") "]");
-    rig_expect(rig, 413, "more than the queue can ever hold, 400 bytes (queue_max)");
-    for (int i = 0; i < 20 && rig->reply.status != 503; i++)
-        rig_post(rig, EVENT("/x"));
-    rig_expect(rig, 503, "\"queue_full\"");
-}
-
 /* The buffers of one request are the next one's: nothing may be left in them. */
 static void test_keep_alive(void **state)
 {
@@ -428,17 +322,13 @@ int main(void)
         CASE(test_many_wait_together),
         CASE(test_clients_break_off_while_they_wait),
         CASE(test_clients_leave),
-        CASE(test_encodings),
         CASE(test_rejections),
         CASE(test_warnings),
         CASE(test_too_many_refused),
         CASE(test_broken_array),
-        CASE(test_body_limit),
-        CASE(test_body_limit_unannounced),
         CASE(test_guard),
         CASE(test_routes),
         CASE(test_queue_full),
-        cmocka_unit_test_setup_teardown(test_larger_than_the_queue, open_small_queue, rig_close),
         CASE(test_keep_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
