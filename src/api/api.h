@@ -74,7 +74,7 @@ struct ps_api_config {
     const char *host;      /* "localhost", 127.0.0.0/8 or ::1, with or without brackets */
     uint16_t port;         /* 0: any free one, see ps_api_port */
     size_t body_limit;     /* bytes of a request body, as sent and also inflated; at least 1 */
-    size_t bodies_max;     /* bytes of all large bodies together; 0: the default */
+    size_t bodies_max;     /* bytes of all large bodies together; 0: sixteen times body_limit */
     size_t connections;    /* at once; 0: PS_API_CONNECTIONS_MAX */
     bool percent_as_is;    /* paths keep their percent-encoding */
     bool record_self;      /* requests to recorded routes become events */

@@ -6,8 +6,9 @@
  * reset connection and not the answer. One that asked with "Expect: 100-continue" is told at once.
  *
  * Request objects are pooled with their body buffers, so a busy server does not allocate. The sum
- * of all large bodies being received is bounded (I8): past it a request is refused with 503. Small
- * ones are bounded by the number of connections, so that a few large ones do not keep them out.
+ * of all large bodies being received is bounded (I8), and each may take a share of what is left:
+ * past it a request is refused with 503. Small ones are bounded by the number of connections, so
+ * that a few large ones do not keep them out.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -212,6 +213,14 @@ static enum MHD_Result take_headers(struct ps_request *rq, const char *method, c
     return MHD_YES;
 }
 
+/* A large body may take a part of what others left, so that the largest cannot take it all. */
+static bool takes_too_much(const struct ps_request *rq)
+{
+    size_t own = large_bytes(&rq->body), others = rq->api->bodies_bytes - own;
+    size_t max = rq->api->config.bodies_max, left = others < max ? max - others : 0;
+    return own > 0 && others > 0 && own > left / PS_API_BODY_SHARE;
+}
+
 static enum MHD_Result take_piece(struct ps_request *rq, const char *bytes, size_t len)
 {
     struct ps_api *api = rq->api;
@@ -222,7 +231,7 @@ static enum MHD_Result take_piece(struct ps_request *rq, const char *bytes, size
         api->bodies_bytes += large_bytes(&rq->body) - before;
         if (r == PS_EFULL)
             refuse_too_large(rq);
-        else if (r < 0 || api->bodies_bytes > api->config.bodies_max)
+        else if (r < 0 || takes_too_much(rq))
             refuse(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
                    "too many large bodies at once: send the same again later");
         if (rq->refused == 0)

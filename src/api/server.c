@@ -207,7 +207,7 @@ static struct ps_api *make_api(const struct ps_api_config *config)
                   config->connections > 0 ? config->connections : PS_API_CONNECTIONS_MAX,
                   api->started_us);
     if (config->bodies_max == 0)
-        api->config.bodies_max = PS_API_BODIES_MAX;
+        api->config.bodies_max = PS_API_BODIES_OF_LIMIT * config->body_limit;
     pthread_mutex_init(&api->lock, NULL);
     ps_cond_init(&api->changed);
     ps_outbox_init(&api->outbox, PS_COMMIT_BYTES_MAX);

@@ -29,18 +29,19 @@ enum {
     PS_API_RETRY_AFTER_S = 1, /* told with every 503 that is about load */
     PS_API_YOUNG_S = 30,      /* so long after the start a missing heartbeat is no trouble */
     PS_API_HEALTH_CACHE_US = 1000 * 1000,
-    PS_API_POOL_MAX = 256,                 /* idle request objects kept */
-    PS_API_KEEP_BYTES = 256 * 1024,        /* a buffer above this is not kept for the next one */
-    PS_API_BODIES_MAX = 256 * 1024 * 1024, /* bytes of all large bodies together; see */
-    PS_API_SMALL_BODY = 64 * 1024,         /* ... above which a body is large */
-    PS_API_DRAIN_MAX = 16 * 1024 * 1024,   /* of a refused body, read so that the client listens */
-    PS_API_ANSWER_MAX = 16 * 1024 * 1024,  /* bytes of one answer */
-    PS_API_DEAD_LETTERS_MAX = 1000,        /* listed in one answer */
-    PS_API_JOBS_MAX = 1000,                /* listed in one answer; see also: */
-    PS_API_JOBS_DEFAULT = 100,             /* ... when nobody says how many */
-    PS_API_ORDER_BODY_MAX = 4096,          /* bytes of an administrator's order */
-    PS_API_ORDER_TEXT_MAX = 1024 * 1024,   /* bytes of the answer to it */
-    PS_API_ACCEPTED_CACHED = 64,           /* ready-made answers "n accepted, 0 rejected" */
+    PS_API_POOL_MAX = 256,                /* idle request objects kept */
+    PS_API_KEEP_BYTES = 256 * 1024,       /* a buffer above this is not kept for the next one */
+    PS_API_BODIES_OF_LIMIT = 16,          /* bodies of body_limit that fit into memory together */
+    PS_API_SMALL_BODY = 64 * 1024,        /* above this a body counts as large, */
+    PS_API_BODY_SHARE = 4,                /* ... and may take so large a part of what is left */
+    PS_API_DRAIN_MAX = 16 * 1024 * 1024,  /* of a refused body, read so that the client listens */
+    PS_API_ANSWER_MAX = 16 * 1024 * 1024, /* bytes of one answer */
+    PS_API_DEAD_LETTERS_MAX = 1000,       /* listed in one answer */
+    PS_API_JOBS_MAX = 1000,               /* listed in one answer; see also: */
+    PS_API_JOBS_DEFAULT = 100,            /* ... when nobody says how many */
+    PS_API_ORDER_BODY_MAX = 4096,         /* bytes of an administrator's order */
+    PS_API_ORDER_TEXT_MAX = 1024 * 1024,  /* bytes of the answer to it */
+    PS_API_ACCEPTED_CACHED = 64,          /* ready-made answers "n accepted, 0 rejected" */
     PS_API_STORED_WAIT_US = 10 * 1000 * 1000, /* so long for ?wait=stored, then it says "durable" */
     PS_API_CODE_CLASSES = 6,                  /* 1xx to 5xx, by the first digit */
 };

@@ -110,7 +110,7 @@ static void test_a_body_has_a_rate(void **state)
 
 static int open_large(void **state)
 {
-    return rig_open_as(state, &(struct rig_options){.body_limit = LARGE, .bodies_max = 2 * LARGE});
+    return rig_open_as(state, &(struct rig_options){.body_limit = LARGE, .bodies_max = 8 * LARGE});
 }
 
 /* Small segments and a small window, or the whole answer would fit into the kernel's buffers. */
@@ -246,17 +246,25 @@ static void test_all_at_work(void **state)
 
 /* --- memory for bodies --- */
 
-/* Unfinished large bodies keep out other large ones, and nobody else. I8 */
+static char *spaces_after_event(size_t len)
+{
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, ' ', len);
+    memcpy(text, EVENT, strlen(EVENT));
+    return text;
+}
+
+/* Unfinished large bodies keep out others as large, and nobody else. I8 */
 static void test_small_bodies_find_room(void **state)
 {
     static const char head[] = "POST /api/events HTTP/1.1\r\nHost: localhost\r\n"
                                "Content-Length: 1000000\r\n\r\n";
+    enum { FIT = 5, MIDDLE = 200 * 1000 };
     struct rig *rig = *state;
-    char *large = calloc(1, LARGE);
-    int fds[3];
-    memset(large, ' ', LARGE);
-    memcpy(large, EVENT, strlen(EVENT));
-    for (int i = 0; i < 2; i++) {
+    char *large = spaces_after_event(LARGE);
+    int fds[FIT];
+    for (int i = 0; i < FIT; i++) { /* with each a quarter of what is left is still larger */
         fds[i] = connect_and_send(rig, head);
         http_send(fds[i], large, 900 * 1000);
     }
@@ -264,12 +272,14 @@ static void test_small_bodies_find_room(void **state)
     rig_ask(rig, "POST", "/api/events", "", large, 900 * 1000);
     rig_expect(rig, 503, "\"busy\"");
     assert_non_null(http_header(&rig->reply, "Retry-After"));
+    rig_ask(rig, "POST", "/api/events", "", large, MIDDLE);
+    rig_expect(rig, 202, "\"accepted\":1");
     rig_post(rig, EVENT);
     rig_expect(rig, 202, "\"accepted\":1");
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < FIT; i++)
         close(fds[i]);
     rig_pass_s(rig, 0);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 10; i++) {
         rig_ask(rig, "POST", "/api/events", "", large, 900 * 1000);
         rig_expect(rig, 202, "\"accepted\":1");
     }
@@ -287,10 +297,8 @@ static void reset(int fd)
 static void test_abandoned_bodies(void **state)
 {
     struct rig *rig = *state;
-    char *large = calloc(1, LARGE);
-    memset(large, ' ', LARGE);
-    memcpy(large, EVENT, strlen(EVENT));
-    for (int i = 0; i < 4; i++) {
+    char *large = spaces_after_event(LARGE);
+    for (int i = 0; i < 10; i++) {
         gate_queue_hold(&rig->gate);
         int fd = http_connect(ps_api_port(rig->api));
         http_request(fd, "POST", "/api/events", "", large, 900 * 1000);
