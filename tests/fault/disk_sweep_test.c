@@ -45,6 +45,7 @@ struct one_case {
     bool lasting;
     enum power_loss_mode mode;
     uint64_t number; /* of the call; of a power loss, how many records of the journal happened */
+    bool first;      /* in every sample: the power fails when something has just been promised */
 };
 
 /* Shared by the workers. */
@@ -353,8 +354,11 @@ static void list_disk_cases(const struct reference *ref)
         if (r->call != CALL_MARK)
             add_faults(r, power_loss_path(ref->loss, i));
         for (int mode = 0; mode < POWER_LOSS_MODES && (changes || i + 1 == count); mode++)
-            add_case((struct one_case){
-                .how = HOW_POWER, .mode = (enum power_loss_mode)mode, .number = i + 1});
+            add_case((struct one_case){.how = HOW_POWER,
+                                       .mode = (enum power_loss_mode)mode,
+                                       .number = i + 1,
+                                       .first = mode == POWER_LOSS_STRICT &&
+                                                (r->call == CALL_MARK || i + 1 == count)});
     }
 }
 
@@ -366,15 +370,21 @@ static void list_memory_cases(const struct reference *ref)
                 .how = HOW_MEMORY, .kind = FAULT_NO_MEMORY, .lasting = lasting == 1, .number = n});
 }
 
+static void swap_cases(size_t i, size_t j)
+{
+    struct one_case c = cases[j];
+    cases[j] = cases[i];
+    cases[i] = c;
+}
+
 static void shuffle_cases(void)
 {
     uint64_t state = seed;
-    for (size_t i = case_count; i > 1; i--) {
-        size_t j = next_random(&state) % i;
-        struct one_case c = cases[j];
-        cases[j] = cases[i - 1];
-        cases[i - 1] = c;
-    }
+    for (size_t i = case_count; i > 1; i--)
+        swap_cases(i - 1, next_random(&state) % i);
+    for (size_t i = 0, n = 0; i < case_count; i++)
+        if (cases[i].first)
+            swap_cases(i, n++);
 }
 
 static void run_undisturbed(struct reference *ref)
