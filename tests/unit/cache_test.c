@@ -433,23 +433,26 @@ static void a_restored_day_keeps_its_limit(void **state)
 
 /* --- what verify sees --- */
 
+enum { ROW_TEXTS = 6, ROW_NUMBERS = 13 };
+
 struct row_copy {
     struct ps_stat_row row;
-    char path[32], bytes[5][PS_STAT_BYTES_MAX];
+    char path[32], bytes[ROW_TEXTS][PS_STAT_BYTES_MAX];
 };
 
 static struct ps_str *texts_of(struct ps_stat *stat, size_t i)
 {
-    struct ps_str *const texts[] = {&stat->samples, &stat->sample_keys, &stat->clients,
-                                    &stat->sketch, &stat->methods};
+    struct ps_str *const texts[ROW_TEXTS] = {&stat->samples, &stat->sample_keys, &stat->clients,
+                                             &stat->sketch,  &stat->methods,     &stat->statuses};
     return texts[i];
 }
 
 static uint64_t *numbers_of(struct ps_stat *stat, size_t i)
 {
-    uint64_t *const numbers[] = {&stat->requests,    &stat->errors,         &stat->count_us,
-                                 &stat->sum_us,      &stat->min_us,         &stat->max_us,
-                                 &stat->unique_seen, &stat->unique_estimate};
+    uint64_t *const numbers[ROW_NUMBERS] = {
+        &stat->requests, &stat->errors,      &stat->count_us,        &stat->sum_us, &stat->min_us,
+        &stat->max_us,   &stat->unique_seen, &stat->unique_estimate, &stat->p50_us, &stat->p95_us,
+        &stat->p99_us,   &stat->count_bytes, &stat->sum_bytes};
     return numbers[i];
 }
 
@@ -459,7 +462,7 @@ static int copy_row(void *ctx, const struct ps_stat_row *row)
     copy->row = *row;
     snprintf(copy->path, sizeof copy->path, "%.*s", (int)row->path.len, row->path.ptr);
     copy->row.path.ptr = copy->path;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < ROW_TEXTS; i++) {
         struct ps_str *text = texts_of(&copy->row.stat, i);
         assert_true(text->len > 0);
         memcpy(copy->bytes[i], text->ptr, text->len);
@@ -511,16 +514,16 @@ static void verify_sees_every_column(void **state)
     begin(&w, "columns", 10);
     send_full_row(&w);
     assert_int_equal(ps_store_stats(w.store, &q, copy_row, copy, NULL), 0);
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < ROW_NUMBERS; i++) {
         ++*numbers_of(&copy->row.stat, i);
         int found = verify_row(&w, &copy->row);
         if (found != 1 && found != PS_ECORRUPT)
             fail_msg("number %zu: %d", i, found);
         --*numbers_of(&copy->row.stat, i);
     }
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < ROW_TEXTS; i++) {
         char *last = &copy->bytes[i][texts_of(&copy->row.stat, i)->len - 1], was = *last;
-        *last = was == '1' ? '2' : i == 0 || i == 4 ? '1' : (char)(was + 1);
+        *last = was == '1' ? '2' : i == 0 || i >= 4 ? '1' : (char)(was + 1);
         int found = verify_row(&w, &copy->row);
         if (found != 1 && found != PS_ECORRUPT)
             fail_msg("text %zu: %d", i, found);
