@@ -57,6 +57,7 @@ struct ps_api_reader {
     void *own;              /* the opener's */
     struct ps_store *store; /* for reading */
     struct ps_ledger *ledger;
+    struct ps_kv *kv; /* NULL: the server's own */
 };
 
 /* Called on the thread that uses the reader. */
@@ -83,7 +84,7 @@ struct ps_api_config {
     struct ps_commit *commit;       /* closed after the server */
     struct ps_admission *admission; /* may be NULL */
     struct ps_receipts *receipts;   /* NULL: ?wait=stored is ignored */
-    struct ps_kv *kv;
+    struct ps_kv *kv;               /* for reading; nobody holds it for long */
     struct ps_clock *clock;
     struct ps_troubles *troubles;                    /* may be NULL */
     const struct ps_aggregator_counters *aggregator; /* NULL: not in this process */

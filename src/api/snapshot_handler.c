@@ -16,6 +16,11 @@
 
 enum { TAG_MAX = 24 };
 
+static struct ps_kv *kv_of(const struct ps_request *rq)
+{
+    return rq->reader->kv != NULL ? rq->reader->kv : rq->api->config.kv;
+}
+
 /* SIZE_MAX when there is no limit; false: answered. */
 static bool take_limit(struct ps_request *rq, size_t *ret)
 {
@@ -62,11 +67,11 @@ void ps_handle_paths(struct ps_request *rq)
     if (!take_limit(rq, &limit))
         return;
     ps_buf_clear(rq->answer);
-    int r = ps_snapshot_pointer(api->config.kv, now_ms, &pointer, &e);
+    int r = ps_snapshot_pointer(kv_of(rq), now_ms, &pointer, &e);
     if (r == 0 && is_known(rq, pointer.version))
         version = pointer.version;
     else if (r == 0)
-        r = ps_snapshot_latest(api->config.kv, now_ms, &version, rq->answer, &e);
+        r = ps_snapshot_latest(kv_of(rq), now_ms, &version, rq->answer, &e);
     if (r == PS_ENOENT)
         respond_none(rq);
     else if (r < 0)
@@ -90,8 +95,7 @@ void ps_handle_snapshot(struct ps_request *rq)
     if (!take_limit(rq, &limit))
         return;
     ps_buf_clear(rq->answer);
-    int r = ps_snapshot_get(api->config.kv, ps_clock_now_ms(api->config.clock), version, rq->answer,
-                            &e);
+    int r = ps_snapshot_get(kv_of(rq), ps_clock_now_ms(api->config.clock), version, rq->answer, &e);
     if (r < 0)
         ps_respond_code(rq, r, e.text);
     else

@@ -8,6 +8,7 @@
 #include "daemon/serve.h"
 
 #include "api/api.h"
+#include "backend/registry.h"
 #include "daemon/descriptors.h"
 #include "daemon/engine.h"
 #include "daemon/keeper.h"
@@ -34,6 +35,7 @@ struct server {
     struct ps_api *api;
     struct ps_api_orders orders;
     struct ps_api_reading reading;
+    struct ps_kv *kv; /* the HTTP thread's, for reading */
     struct ps_watch watch;
     char note[PS_CONFIG_TEXT_MAX + 16]; /* where it listens */
     bool noted, told;                   /* in the lock of the data directory; that it failed */
@@ -80,6 +82,21 @@ static int order_purge(void *ctx, const struct ps_letter_filter *filter, ps_api_
 
 /* --- what the threads that answer questions read with --- */
 
+/* Whoever writes to the kv holds its handle until the disk has it; a reader's goes on meanwhile. */
+static int open_kv_to_read(struct server *s, struct ps_kv **ret, struct ps_err *e)
+{
+    const struct ps_engine *g = s->engine;
+    return ps_kv_open(ps_kv_backend(g->config->kv), ret, g->dir.kv, true, e);
+}
+
+static void close_reader(void *ctx, struct ps_api_reader *reader)
+{
+    (void)ctx;
+    ps_kv_close(reader->kv);
+    ps_life_close(reader->own);
+    free(reader->own);
+}
+
 static int open_reader(void *ctx, struct ps_api_reader *ret, struct ps_err *e)
 {
     struct server *s = ctx;
@@ -93,16 +110,11 @@ static int open_reader(void *ctx, struct ps_api_reader *ret, struct ps_err *e)
         return r;
     }
     *ret = (struct ps_api_reader){.own = life, .store = life->store, .ledger = life->ledger};
-    return 0;
+    r = open_kv_to_read(s, &ret->kv, e);
+    if (r < 0)
+        close_reader(s, ret);
+    return r;
 }
-
-static void close_reader(void *ctx, struct ps_api_reader *reader)
-{
-    (void)ctx;
-    ps_life_close(reader->own);
-    free(reader->own);
-}
-
 static int tell_capacity(void *ctx, const struct ps_api_reader *reader, struct ps_buf *ret_json,
                          struct ps_err *e)
 {
@@ -146,6 +158,8 @@ static int listen_there(struct server *s, struct ps_err *e)
     char host[PS_CONFIG_TEXT_MAX];
     uint16_t port = 0;
     int r = ps_settings_listen(c->listen, host, &port, e);
+    if (r == 0)
+        r = open_kv_to_read(s, &s->kv, e);
     if (r < 0)
         return r;
     struct ps_api_config config = {
@@ -160,7 +174,7 @@ static int listen_there(struct server *s, struct ps_err *e)
         .commit = g->commit,
         .admission = &g->admission,
         .receipts = g->receipts,
-        .kv = g->kv,
+        .kv = s->kv,
         .clock = g->clock,
         .troubles = &g->troubles,
         .aggregator = ps_aggregator_counters(g->aggregator),
@@ -226,6 +240,7 @@ static int close_server(struct server *s, struct ps_err *e)
     ps_keeper_stop(s->keeper); /* answers those who wait for it */
     ps_api_close(s->api);
     ps_keeper_close(s->keeper);
+    ps_kv_close(s->kv);
     return s->engine == NULL ? 0 : ps_engine_close(s->engine, e);
 }
 

@@ -140,12 +140,15 @@ static int open_reader(void *ctx, struct ps_api_reader *ret, struct ps_err *e)
     if (refused)
         return ps_fail(e, PS_ECORRUPT, "no reader");
     int r = ps_store_open(&ps_store_mem, &ret->store, TARGET, PS_STORE_READ, e);
-    return r < 0 ? r : ps_ledger_open(&ps_ledger_mem, &ret->ledger, TARGET, PS_STORE_READ, e);
+    if (r == 0)
+        r = ps_ledger_open(&ps_ledger_mem, &ret->ledger, TARGET, PS_STORE_READ, e);
+    return r < 0 ? r : ps_kv_open(&ps_kv_mem, &ret->kv, TARGET, true, e);
 }
 
 static void close_reader(void *ctx, struct ps_api_reader *reader)
 {
     struct rig *rig = ctx;
+    ps_kv_close(reader->kv);
     ps_ledger_close(reader->ledger);
     ps_store_close(reader->store);
     pthread_mutex_lock(&rig->lock);

@@ -36,6 +36,7 @@ struct file_queue {
     struct segment *segments; /* by base, the last one is being appended to */
     size_t count, cap;
     uint64_t durable;
+    struct ps_queue_info letters; /* numbers of `dead`, so that who asks waits for no disk */
 
     pthread_mutex_t dead_lock; /* alone: who buries waits for the disk, who reads does not */
     struct ps_dead dead;

@@ -52,6 +52,16 @@ static void close_queue(struct ps_queue *queue)
     free(q);
 }
 
+/* Nobody else uses `dead` now. */
+static void show_letters(struct file_queue *q)
+{
+    struct ps_queue_info letters = {0};
+    ps_dead_info(&q->dead, &letters);
+    pthread_mutex_lock(&q->lock);
+    q->letters = letters;
+    pthread_mutex_unlock(&q->lock);
+}
+
 static int open_queue(struct ps_queue **ret, const char *target, enum ps_queue_mode mode,
                       const struct ps_queue_limits *limits, struct ps_err *e)
 {
@@ -85,6 +95,7 @@ static int open_queue(struct ps_queue **ret, const char *target, enum ps_queue_m
         close_queue(&q->base);
         return r;
     }
+    show_letters(q);
     *ret = &q->base;
     return 0;
 }
@@ -251,6 +262,7 @@ static int bury(struct ps_queue *queue, const struct ps_dead_letter *letters, si
     struct file_queue *q = ps_file_of(queue);
     pthread_mutex_lock(&q->dead_lock);
     int r = ps_dead_bury(&q->dead, letters, count, e);
+    show_letters(q);
     pthread_mutex_unlock(&q->dead_lock);
     return r;
 }
@@ -260,6 +272,7 @@ static int unbury(struct ps_queue *queue, const uint64_t *positions, size_t coun
     struct file_queue *q = ps_file_of(queue);
     pthread_mutex_lock(&q->dead_lock);
     int r = ps_dead_unbury(&q->dead, positions, count, e);
+    show_letters(q);
     pthread_mutex_unlock(&q->dead_lock);
     return r;
 }
@@ -270,6 +283,7 @@ static int each_dead(struct ps_queue *queue, uint64_t from, ps_dead_fn *fn, void
     struct file_queue *q = ps_file_of(queue);
     pthread_mutex_lock(&q->dead_lock);
     int r = ps_dead_each(&q->dead, from, fn, ctx, e);
+    show_letters(q);
     pthread_mutex_unlock(&q->dead_lock);
     return r;
 }
@@ -280,18 +294,14 @@ static int info(struct ps_queue *queue, struct ps_queue_info *ret, struct ps_err
     (void)e;
     pthread_mutex_lock(&q->lock);
     uint64_t first = q->count > 0 ? q->segments[0].base : 0;
-    *ret = (struct ps_queue_info){
-        .first_position = first,
-        .end_position = q->durable,
-        .bytes = q->durable - first,
-        .bytes_max = q->limits.bytes_max,
-        .dead_letter_bytes_max = q->limits.dead_letter_bytes_max,
-        .cut_bytes = q->cut_bytes,
-    };
+    *ret = q->letters;
+    ret->first_position = first;
+    ret->end_position = q->durable;
+    ret->bytes = q->durable - first;
+    ret->bytes_max = q->limits.bytes_max;
+    ret->dead_letter_bytes_max = q->limits.dead_letter_bytes_max;
+    ret->cut_bytes += q->cut_bytes;
     pthread_mutex_unlock(&q->lock);
-    pthread_mutex_lock(&q->dead_lock);
-    ps_dead_info(&q->dead, ret);
-    pthread_mutex_unlock(&q->dead_lock);
     return 0;
 }
 
