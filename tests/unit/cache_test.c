@@ -537,6 +537,13 @@ static void verify_sees_every_column(void **state)
     assert_int_equal(verify_row(&w, &copy->row), 1);
     sketch_end[-3]--;
     sketch_end[-5]++;
+    /* As many of another method, and of another code. */
+    memcpy(copy->bytes[4], "PUT", 3);
+    assert_int_equal(verify_row(&w, &copy->row), 1);
+    memcpy(copy->bytes[4], "GET", 3);
+    memcpy(copy->bytes[5], "201", 3);
+    assert_int_equal(verify_row(&w, &copy->row), 1);
+    memcpy(copy->bytes[5], "200", 3);
     assert_int_equal(verify_row(&w, &copy->row), 0);
     end(&w);
     free(copy);
