@@ -75,7 +75,7 @@ static int check_file(int fd, const char *file, struct ps_err *e)
         return ps_fail(e, PS_EDENIED, "secret %s: others may read it (mode %03o); chmod 600 %s",
                        file, st.st_mode & 0777u, file);
     if (st.st_size != PS_SECRET_BYTES)
-        return ps_fail(e, PS_EINVAL,
+        return ps_fail(e, PS_ECORRUPT,
                        "secret %s: %lld bytes where %d belong; put it back from a backup, or start "
                        "once with --new-secret (then all clients count as new)",
                        file, (long long)st.st_size, PS_SECRET_BYTES);
@@ -168,7 +168,7 @@ int ps_secret_load(const char *file, enum ps_secret_use use, uint8_t ret[PS_SECR
 {
     bool made = false;
     int r = read_secret(file, ret, e);
-    if (r == PS_EINVAL && use == PS_SECRET_REPLACE)
+    if (r == PS_ECORRUPT && use == PS_SECRET_REPLACE)
         r = set_aside(file, e);
     for (int i = 0; r == PS_ENOENT && use != PS_SECRET_READ && i < LOAD_TRIES_MAX; i++) {
         r = create_secret(file, e);

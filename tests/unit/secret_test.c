@@ -208,10 +208,10 @@ static void unsafe_secrets_are_refused(void **state)
         assert_non_null(strstr(e.text, "chmod 600"));
     }
     write_file("too short", 9, 0600);
-    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_EINVAL);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_ECORRUPT);
     assert_non_null(strstr(e.text, "9 bytes where 32 belong"));
     write_file("", 0, 0600);
-    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_EINVAL);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, NULL, &e), PS_ECORRUPT);
     assert_int_equal(ps_secret_load(folder, PS_SECRET_CREATE, got, NULL, &e),
                      PS_EINVAL); /* a folder */
     assert_memory_equal(got, untouched, sizeof(got));
@@ -230,7 +230,7 @@ static void a_damaged_secret_is_replaced_only_when_told(void **state)
     (void)state;
     snprintf(aside, sizeof(aside), "%s.damaged", file);
     write_file("too short", 9, 0600);
-    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, &made, &e), PS_EINVAL);
+    assert_int_equal(ps_secret_load(file, PS_SECRET_CREATE, got, &made, &e), PS_ECORRUPT);
     assert_non_null(strstr(e.text, "--new-secret"));
     assert_false(made);
     assert_int_equal(ps_secret_load(file, PS_SECRET_REPLACE, got, &made, &e), 0);
