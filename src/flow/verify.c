@@ -25,7 +25,9 @@ struct audit {
     struct ps_verified *ret;
     struct ps_err *e;
     struct ps_aggmap pending, computed, stored;
-    int32_t hour; /* being collected in `computed` */
+    int32_t hour;  /* being collected in `computed` */
+    int32_t after; /* all days up to this one are done */
+    struct ps_day_list days;
     size_t stored_paths, days_done;
     char *packed[2]; /* PS_STAT_BYTES_MAX each */
 };
@@ -244,27 +246,33 @@ static int audit_day(struct audit *audit, int32_t day)
 
 static int list_day(void *ctx, const struct ps_day *day)
 {
+    struct audit *audit = ctx;
     /* A cleaned day that is stored is one whose restore was interrupted. */
-    return day->stored && day->state != PS_DAY_CLEANED ? ps_day_list_add(ctx, day->day, NULL) : 0;
+    return day->stored && day->state != PS_DAY_CLEANED && day->day > audit->after
+               ? ps_day_list_add(&audit->days, day->day, audit->e)
+               : 0;
 }
 
+/* Until enough was read in this state. 1: there are more days. */
 static int audit_days(struct audit *audit)
 {
-    struct ps_day_list list = {0};
-    int r = ps_store_days(audit->store, list_day, &list, audit->e);
-    audit->ret->days = list.count;
-    for (size_t i = 0; r == 0 && i < list.count; i++) {
-        audit->days_done = i;
+    uint64_t most = audit->options->state_events, until = audit->ret->events;
+    size_t i = 0;
+    until += most == 0 ? PS_VERIFY_STATE_EVENTS : most;
+    audit->days.count = 0;
+    int r = ps_store_days(audit->store, list_day, audit, audit->e);
+    audit->ret->days = audit->days_done + audit->days.count;
+    for (; r == 0 && i < audit->days.count && audit->ret->events < until; i++) {
         tell_progress(audit);
-        r = audit_day(audit, list.days[i]);
+        r = audit_day(audit, audit->days.days[i]);
+        audit->after = audit->days.days[i];
+        audit->days_done++;
     }
-    ps_day_list_done(&list);
-    return r;
+    return r < 0 ? r : i < audit->days.count;
 }
 
-static int audit_once(struct audit *audit, struct ps_queue *queue, bool *ret_trimmed)
+static int audit_state(struct audit *audit, struct ps_queue *queue, bool *ret_trimmed)
 {
-    *audit->ret = (struct ps_verified){0};
     int r = ps_store_freeze(audit->store, true, audit->e);
     if (r < 0)
         return r;
@@ -277,25 +285,36 @@ static int audit_once(struct audit *audit, struct ps_queue *queue, bool *ret_tri
     ps_aggmap_done(&audit->pending);
     ps_aggmap_done(&audit->computed);
     ps_aggmap_done(&audit->stored);
-    return r < 0 ? r : thaw;
+    return r < 0 || thaw == 0 ? r : thaw;
+}
+
+/* 1: there are more days. */
+static int audit_next_days(struct audit *audit, struct ps_queue *queue)
+{
+    bool trimmed = true;
+    int r = 0;
+    for (unsigned tries = 0; trimmed && tries < TRIMMED_RETRIES; tries++)
+        r = audit_state(audit, queue, &trimmed);
+    return r;
 }
 
 int ps_verify(struct ps_store *store, struct ps_queue *queue,
               const struct ps_verify_options *options, struct ps_verified *ret, struct ps_err *e)
 {
-    struct audit audit = {.store = store, .options = options, .ret = ret, .e = e};
-    bool trimmed = true;
-    int r = PS_ENOMEM;
+    struct audit audit = {
+        .store = store, .options = options, .ret = ret, .e = e, .after = INT32_MIN};
+    int r = 1;
+    *ret = (struct ps_verified){0};
     ps_aggmap_init(&audit.pending);
     ps_aggmap_init(&audit.computed);
     ps_aggmap_init(&audit.stored);
     audit.packed[0] = malloc(PS_STAT_BYTES_MAX);
     audit.packed[1] = malloc(PS_STAT_BYTES_MAX);
-    if (audit.packed[0] != NULL && audit.packed[1] != NULL)
-        for (unsigned tries = 0; trimmed && tries < TRIMMED_RETRIES; tries++)
-            r = audit_once(&audit, queue, &trimmed);
-    else
-        ps_fail(e, r, "verify: no memory");
+    if (audit.packed[0] == NULL || audit.packed[1] == NULL)
+        r = ps_fail(e, PS_ENOMEM, "verify: no memory");
+    while (r > 0)
+        r = audit_next_days(&audit, queue);
+    ps_day_list_done(&audit.days);
     free(audit.packed[0]);
     free(audit.packed[1]);
     return r;

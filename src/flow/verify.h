@@ -1,6 +1,7 @@
 /* verify.h - the audit: recompute every hot aggregate from the stored events and compare the rows
  * byte for byte (I1, I2). Works beside a running daemon: what the statistics do not hold yet is
- * added from the redo records and the queue.
+ * added from the redo records and the queue. It reads day by day, and many events not in one state
+ * of the store: that would keep a transaction open for minutes (docs/decisions/0018).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,11 +24,14 @@ struct ps_verified {
     uint64_t days, events, rows, mismatches;
 };
 
+enum { PS_VERIFY_STATE_EVENTS = 1 << 22 };
+
 struct ps_verify_options {
     uint32_t partition;
     size_t max_paths_per_hour;
+    uint64_t state_events; /* read in one state at most, but for a day; 0: as above */
     void (*mismatch)(void *ctx, const struct ps_mismatch *m); /* may be NULL */
-    /* Now and then: so_far->days are all there are, its events those read. May be NULL. */
+    /* Now and then: so_far->days are all there are now, its events those read. May be NULL. */
     void (*progress)(void *ctx, size_t days_done, const struct ps_verified *so_far);
     void *ctx;
 };

@@ -42,7 +42,7 @@ struct ps_batch {
     /* These did not come from the queue: its position stays and there is no redo record, so their
      * statistics have to be settled in the same transaction (ps_store_begin). */
     bool direct;
-    /* A permutation of 0..count-1 sorted by (timestamp, id, index); see ps_batch_sort. */
+    /* A permutation of 0..count-1 by timestamp, then id; equal ones by index. See ps_batch_sort. */
     const uint32_t *order;
     uint32_t partition;
     uint64_t first_position, next_position; /* the queue range they came from, unless direct */
@@ -60,7 +60,9 @@ struct ps_sort_key {
 };
 
 /* Sorts `order` (count entries, contents ignored) as ps_batch wants it; `scratch` has 2 * count
- * keys. Among events of one time made ids (ps_event_id_is_made) are in their order. */
+ * keys. At one time made ids (ps_event_id_is_made) are in their order, and so are other dated ones;
+ * how these and the rest lie to each other is nobody's concern, as long as equal ids are together.
+ */
 void ps_batch_sort(const struct ps_event *events, size_t count, uint32_t *order,
                    struct ps_sort_key *scratch);
 

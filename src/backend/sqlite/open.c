@@ -118,9 +118,25 @@ static void disconnect(struct db *db)
     db->handle = NULL;
 }
 
+/* SQLite would put its temporary files (what a long statement may have to undo, large sorts) into
+ * /var/tmp: once that is full, nothing could be stored, whatever room there is here. The setting is
+ * the process's: the folder of the database that is opened first, and if that is gone, /var/tmp
+ * after all. */
+static void choose_temporary_folder(const char *file)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", file);
+    pthread_mutex_lock(&lock);
+    if (sqlite3_temp_directory == NULL)
+        sqlite3_temp_directory = sqlite3_mprintf("%s", dirname(copy));
+    pthread_mutex_unlock(&lock);
+}
+
 static int open_to_write(struct db *db, const struct db_kind *kind, struct ps_err *e)
 {
     int64_t page = 0;
+    choose_temporary_folder(db->turn->file);
     int r = connect(db, db->turn->file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
     if (r == 0)
         r = check_identity(db, DB_WRITE, kind, e);
