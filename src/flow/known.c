@@ -143,9 +143,27 @@ static void look_up(struct reading *d, struct ps_str id)
     }
 }
 
+/* Every line begins with its id, and nearly none needs an escape (core/archive_line.h). That the
+ * rest is as it was written shows in the SHA-256. */
+static bool find_id(const char *line, size_t len, struct ps_str *ret)
+{
+    static const char begin[] = "{\"id\":\"";
+    const size_t skip = sizeof begin - 1;
+    if (len <= skip || memcmp(line, begin, skip) != 0)
+        return false;
+    const char *end = memchr(line + skip, '"', len - skip);
+    *ret = (struct ps_str){line + skip, end == NULL ? 0 : (size_t)(end - line) - skip};
+    return ret->len > 0 && memchr(ret->ptr, '\\', ret->len) == NULL;
+}
+
 static int take_line(struct reading *d, const char *line, size_t len, struct ps_err *e)
 {
     struct ps_event event;
+    struct ps_str id;
+    if (find_id(line, len, &id)) {
+        look_up(d, id);
+        return 0;
+    }
     if (len > sizeof d->scratch || ps_archive_line_parse(line, len, d->scratch, &event) < 0)
         return ps_fail(e, PS_ECORRUPT, "a line of the archive is not an event");
     look_up(d, event.id);
