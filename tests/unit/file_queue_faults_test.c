@@ -34,6 +34,7 @@ static struct {
     unsigned counts[CALLS], total;
     unsigned fail_at, fail_for; /* calls of `total`, from 1 on; fail_at 0: none */
     unsigned fail_next[CALLS];  /* so many of this kind */
+    unsigned fail_folders;      /* so many syncs of the folder, which is worse */
     int why;
     unsigned failed;
     bool dying; /* no sync comes to pass any more */
@@ -126,7 +127,10 @@ static int sync_file(int fd, bool data_only)
     errno = disk.why;
     if (disk.dying)
         return -1;
-    bool failed = fails(SYNC);
+    bool folder = disk.is_folder[fd] && disk.fail_folders > 0;
+    disk.fail_folders -= folder;
+    bool failed = fails(SYNC) || folder;
+    errno = disk.why;
     disk.files[disk.file_of[fd]].dirty = false;
     if (disk.is_parent[fd] && !failed)
         disk.parent_dirty = false;
@@ -424,6 +428,8 @@ static void test_a_reader_at_the_end(void **state)
 {
     struct world *w = *state;
     uint64_t end = 0;
+    OK(ps_queue_sync(w->queue, NULL, &test_err));
+    expect_records(w, w->queue, 0, 0); /* it has looked into the empty file */
     for (int round = 0; round < 3; round++) {
         size_t seen = w->count;
         OK(ps_queue_sync(w->queue, &end, &test_err));
@@ -705,6 +711,35 @@ static void test_the_file_is_bounded(void **state)
     expect_everywhere(w);
 }
 
+/* The new, smaller file has its name, but its folder could not be synced: nothing that is buried
+ * from now on may go to the old one. */
+static void test_a_smaller_file_that_may_be_there(void **state)
+{
+    enum { LARGE = 60000, ROUNDS = 400 };
+    struct world *w = *state;
+    uint8_t *bytes = calloc(1, LARGE);
+    uint64_t small = 0;
+    OK(bury(w, small++));
+    for (uint64_t i = 0; i < ROUNDS && disk.counts[RENAME] < 4; i++) {
+        struct ps_dead_letter letter = letter_of(LETTERS_MAX + i);
+        letter.bytes = bytes;
+        letter.len = LARGE;
+        OK(ps_queue_bury(w->queue, &letter, 1, &test_err));
+        disk.fail_folders = 1;
+        int r = ps_queue_unbury(w->queue, &letter.position, 1, &test_err);
+        bool failed = disk.fail_folders == 0;
+        disk.fail_folders = 0;
+        assert_int_equal(r, failed ? PS_EIO : 1);
+        if (!failed)
+            continue;
+        OK(bury(w, small++));
+        assert_int_equal(ps_queue_unbury(w->queue, &letter.position, 1, &test_err), 1);
+    }
+    assert_in_range(small, 2, 3); /* it came to that */
+    free(bytes);
+    expect_everywhere(w);
+}
+
 /* --- every call, in its turn --- */
 
 static int again(int (*verb)(struct world *, uint64_t), struct world *w, uint64_t position)
@@ -778,6 +813,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_new_letters_file_for_a_while, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_leave_with_one_sync, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_file_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_smaller_file_that_may_be_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_call_fails_in_its_turn, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

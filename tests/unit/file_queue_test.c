@@ -541,16 +541,27 @@ static void expect_kept_aside(struct world *w)
     free(bytes);
 }
 
+/* Is that byte of the undamaged file one of a mark? Those cost no letter. */
+static bool is_in_mark(const struct world *w, size_t byte)
+{
+    struct ps_frame frame = {0};
+    size_t at = 0;
+    while (at <= byte)
+        assert_int_equal(ps_frame_next(w->bytes, w->len, &at, &frame), 1);
+    return frame.is_mark;
+}
+
 /* With one bit flipped anywhere before `durable`, one letter is lost at most, and that is told
  * once; the damaged file is kept aside, the other letters go on living. */
 static void flip_every_bit(struct world *w, size_t durable, unsigned last)
 {
     struct ps_queue_info info, again;
-    for (size_t bit = 0; bit < w->len * 8; bit++) {
+    for (size_t bit = 0; bit < w->len * 8; bit += 5) { /* one or two of each byte */
+        int most = !is_in_mark(w, bit / 8);
         w->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         store(w, w->bytes, w->len);
         unsigned lost = up_to(last) & ~look_at_letters(w, PS_QUEUE_READ, &info);
-        assert_true(__builtin_popcount(lost) <= 1);
+        assert_true(__builtin_popcount(lost) <= most);
         assert_int_equal(look_at_letters(w, PS_QUEUE_WRITE, &info), up_to(last) & ~lost);
         bool damaged = lost != 0 && bit / 8 < durable;
         assert_int_equal(info.letters_damaged, damaged);
@@ -601,6 +612,12 @@ static void test_damage_within_a_call(void **state)
     }
     OK(ps_queue_bury(q, letters, SEVERAL, &test_err));
     size_t durable = file_size(w);
+    load(w); /* while it is the last call, it may as well be torn: the others are kept all the same
+              */
+    flip_every_bit(w, 0, SEVERAL);
+    store(w, w->bytes, w->len);
+    ps_queue_close(q);
+    q = open_queue(w, PS_QUEUE_WRITE);
     bury_letters(q, SEVERAL + 1, 1);
     ps_queue_close(q);
     load(w);

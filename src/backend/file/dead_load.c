@@ -96,8 +96,8 @@ static bool is_broken_mark(const uint8_t *bytes, size_t len)
     return len > used && ps_frame_next(bytes, len, &used, &frame) == 1 && is_sound(&frame);
 }
 
-/* What is broken at *at: damage, if a later mark proves that it was durable, and reading goes on
- * behind it; else a torn tail. */
+/* What is broken at *at: damage, if a later mark proves that it was durable, else a torn tail.
+ * Reading goes on behind it either way: a letter nobody was told of does no harm. */
 static int step_over(struct ps_dead *d, struct window *w, uint64_t *at, struct ps_err *e)
 {
     const uint8_t *bytes;
@@ -110,14 +110,14 @@ static int step_over(struct ps_dead *d, struct window *w, uint64_t *at, struct p
     }
     if (r == 0)
         r = find_mark(w, *at + 1, *at + 1, &proof, e);
-    if (r == 0 && proof < w->file_size)
+    if (r == 0)
         r = find_mark(w, *at + 1, 0, &next, e);
     if (r < 0)
         return r;
     if (proof < w->file_size)
         d->damaged++;
     else
-        d->cut_bytes = w->file_size - *at;
+        d->cut_bytes += next - *at;
     *at = next;
     return 0;
 }
