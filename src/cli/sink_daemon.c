@@ -154,17 +154,29 @@ static int take_answer(struct ps_sink_daemon *d, struct ps_sunk *sunk, struct ps
     return 0;
 }
 
+static struct ps_str error_member(struct ps_sink_daemon *d, const char *name)
+{
+    struct ps_str answer = ps_buf_str(&d->answer);
+    if (ps_buf_reserve(&d->scratch, answer.len) < 0)
+        return PS_STR_NONE;
+    return member(member(answer, "error", d->scratch.ptr), name, d->scratch.ptr);
+}
+
+/* Waiting does not help against full dead letters: what the archives know was left out already. */
+static bool are_letters_full(struct ps_sink_daemon *d, long status)
+{
+    return status == STATUS_BUSY &&
+           ps_str_equal(error_member(d, "code"), PS_STR("dead_letters_full"));
+}
+
 /* What the daemon says is wrong, for a person. */
 static int fail_told(struct ps_sink_daemon *d, long status, struct ps_err *e)
 {
-    struct ps_str answer = ps_buf_str(&d->answer);
-    struct ps_str message = PS_STR_NONE;
-    if (ps_buf_reserve(&d->scratch, answer.len) == 0)
-        message = member(member(answer, "error", d->scratch.ptr), "message", d->scratch.ptr);
+    int code = are_letters_full(d, status) ? PS_EFULL : status == STATUS_BUSY ? PS_EBUSY : PS_EIO;
+    struct ps_str message = error_member(d, "message");
     if (message.ptr == NULL || message.len == 0)
-        message = answer;
-    return ps_fail(e, status == STATUS_BUSY ? PS_EBUSY : PS_EIO,
-                   "the daemon does not take more events (HTTP %ld): %.*s", status,
+        message = ps_buf_str(&d->answer);
+    return ps_fail(e, code, "the daemon does not take more events (HTTP %ld): %.*s", status,
                    (int)message.len, message.ptr);
 }
 
@@ -194,7 +206,8 @@ static int post(struct ps_sink_daemon *d, struct ps_sunk *sunk, long *ret_status
                               &d->answer, ret_status, e);
         if (r < 0)
             return fail_gone(r, e);
-        if (*ret_status != STATUS_BUSY || ps_clock_monotonic_us(clock) >= until_us)
+        if (*ret_status != STATUS_BUSY || are_letters_full(d, *ret_status) ||
+            ps_clock_monotonic_us(clock) >= until_us)
             break;
         ps_clock_sleep_ms(clock, BUSY_WAIT_MS);
     }

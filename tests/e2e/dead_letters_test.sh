@@ -133,6 +133,9 @@ refused() {
     [ "$code" = 503 ] && grep -q dead_letters_full <<<"$out"
 }
 ok "who sends events of a closed day is told" eventually refused
+pathstats import --data-dir "$D" --json "$T/late.log"
+is "an import through the server, too" "$code" 1
+like "at once, with what to do" "$err" "dead letters are full.*purge"
 post "[{\"path\":\"/now\",\"timestamp\":$(now)}]"
 is "all others go on" "$code" 202
 ok "and are counted" eventually sql_is "$D" \
