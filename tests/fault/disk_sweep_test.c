@@ -30,7 +30,11 @@
 
 enum {
     WORKERS = 6, /* more than processors: those on a failing disk mostly wait */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    SAMPLE_CASES = 12, /* of each list: those take their time */
+#else
     SAMPLE_CASES = 30,
+#endif
     CASES_MAX = 64 * 1024,
     SHOWN_MAX = 6,
     DEFAULT_SECONDS = 280,
