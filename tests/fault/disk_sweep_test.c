@@ -14,6 +14,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "fault/sweep/cases.h"
 #include "fault/sweep/sweep.h"
 #include "support/power_loss.h"
 
@@ -35,21 +36,9 @@ enum {
 #else
     SAMPLE_CASES = 30,
 #endif
-    CASES_MAX = 64 * 1024,
     SHOWN_MAX = 6,
     DEFAULT_SECONDS = 280,
     DEFAULT_SEED = 20251015, /* the same every day: a suite that is red now and then helps nobody */
-};
-
-enum how { HOW_FAULT, HOW_LASTING, HOW_KILL, HOW_POWER, HOW_SYNC_AND_POWER, HOW_MEMORY, HOW_COUNT };
-
-struct one_case {
-    enum how how;
-    enum faulty_kind kind;
-    bool lasting;
-    enum power_loss_mode mode;
-    uint64_t number; /* of the call; of a power loss, how many records of the journal happened */
-    bool first;      /* in every sample: the power fails when something has just been promised */
 };
 
 /* Shared by the workers. */
@@ -79,47 +68,6 @@ static void *shared(size_t size)
     if (p == MAP_FAILED)
         abort();
     return p;
-}
-
-static uint64_t next_random(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-/* --- names of cases --- */
-
-static const char *const mode_names[POWER_LOSS_MODES] = {"strict", "random", "names"};
-
-static void name_case(char to[64], const struct one_case *c)
-{
-    const char *lasting = c->lasting ? "lasting " : "";
-    if (c->how == HOW_POWER)
-        snprintf(to, 64, "power-%s", mode_names[c->mode]);
-    else if (c->how == HOW_SYNC_AND_POWER)
-        snprintf(to, 64, "sync-then-power");
-    else
-        snprintf(to, 64, "%s%s", lasting, faulty_kind_name(c->kind));
-}
-
-static bool parse_case(struct one_case *c, const char *what, const char *number)
-{
-    char name[64];
-    c->number = strtoull(number, NULL, 10);
-    for (int how = 0; how < HOW_COUNT; how++)
-        for (int kind = FAULT_NONE; kind < FAULT_COUNT; kind++)
-            for (int mode = 0; mode < POWER_LOSS_MODES; mode++) {
-                c->how = (enum how)how;
-                c->lasting = strncmp(what, "lasting ", strlen("lasting ")) == 0;
-                c->kind = how == HOW_SYNC_AND_POWER ? FAULT_EIO : (enum faulty_kind)kind;
-                c->mode = (enum power_loss_mode)mode;
-                name_case(name, c);
-                if (strcmp(name, what) == 0)
-                    return true;
-            }
-    return false;
 }
 
 /* --- judging --- */
@@ -266,7 +214,7 @@ static void begin_attempt(struct attempt *a, const struct one_case *c, const cha
 static void report(const struct reference *ref, const struct one_case *c, const struct attempt *a)
 {
     char name[64];
-    name_case(name, c);
+    case_name(name, c);
     if (a->stuck)
         atomic_fetch_add(&totals->stuck, 1);
     atomic_fetch_add(&totals->wrong, 1);
@@ -313,83 +261,6 @@ static bool try_case(const struct reference *ref, const struct one_case *c, int 
 }
 
 /* --- all cases of a scenario --- */
-
-static struct one_case cases[CASES_MAX];
-static size_t case_count;
-
-static void add_case(struct one_case c)
-{
-    if (case_count == CASES_MAX)
-        abort();
-    cases[case_count++] = c;
-}
-
-static void add_faults(const struct faulty_record *r, const char *path)
-{
-    bool creates = r->call == CALL_OPEN && (r->at & O_CREAT) != 0;
-    bool changes = creates || faulty_call_changes(r->call);
-    bool of_sqlite = strstr(path, ".db") != NULL || r->handle >= 1 << 20;
-    enum faulty_call call = r->call == CALL_SYNC_FOLDER ? CALL_SYNC : r->call;
-    for (int kind = FAULT_EIO; kind < FAULT_COUNT; kind++) {
-        bool kills = kind == FAULT_KILL_BEFORE || kind == FAULT_KILL_AFTER;
-        if (!faulty_can_befall((enum faulty_kind)kind, call, creates, of_sqlite))
-            continue;
-        add_case((struct one_case){.how = kills ? HOW_KILL : HOW_FAULT,
-                                   .kind = (enum faulty_kind)kind,
-                                   .number = r->number});
-        if (changes && (kind == FAULT_EIO || kind == FAULT_ENOSPC || kind == FAULT_EMFILE))
-            add_case((struct one_case){.how = HOW_LASTING,
-                                       .kind = (enum faulty_kind)kind,
-                                       .lasting = true,
-                                       .number = r->number});
-    }
-    if (call == CALL_SYNC)
-        add_case(
-            (struct one_case){.how = HOW_SYNC_AND_POWER, .kind = FAULT_EIO, .number = r->number});
-}
-
-static void list_disk_cases(const struct reference *ref)
-{
-    size_t count = power_loss_count(ref->loss);
-    for (size_t i = 0; i < count; i++) {
-        const struct faulty_record *r = power_loss_record(ref->loss, i);
-        bool changes = r->call == CALL_MARK || faulty_call_changes(r->call) ||
-                       (r->call == CALL_OPEN && (r->at & O_CREAT) != 0);
-        if (r->call != CALL_MARK)
-            add_faults(r, power_loss_path(ref->loss, i));
-        for (int mode = 0; mode < POWER_LOSS_MODES && (changes || i + 1 == count); mode++)
-            add_case((struct one_case){.how = HOW_POWER,
-                                       .mode = (enum power_loss_mode)mode,
-                                       .number = i + 1,
-                                       .first = mode == POWER_LOSS_STRICT &&
-                                                (r->call == CALL_MARK || i + 1 == count)});
-    }
-}
-
-static void list_memory_cases(const struct reference *ref)
-{
-    for (uint64_t n = 1; n <= ref->allocations; n++)
-        for (int lasting = 0; lasting < 2; lasting++)
-            add_case((struct one_case){
-                .how = HOW_MEMORY, .kind = FAULT_NO_MEMORY, .lasting = lasting == 1, .number = n});
-}
-
-static void swap_cases(size_t i, size_t j)
-{
-    struct one_case c = cases[j];
-    cases[j] = cases[i];
-    cases[i] = c;
-}
-
-static void shuffle_cases(void)
-{
-    uint64_t state = seed;
-    for (size_t i = case_count; i > 1; i--)
-        swap_cases(i - 1, next_random(&state) % i);
-    for (size_t i = 0, n = 0; i < case_count; i++)
-        if (cases[i].first)
-            swap_cases(i, n++);
-}
 
 static void run_undisturbed(struct reference *ref)
 {
@@ -468,9 +339,7 @@ static void sweep(const struct scenario *scenario, bool memory, size_t cases_max
     memset(totals, 0, sizeof *totals);
     control = shared(sizeof *control);
     run_undisturbed(&ref);
-    case_count = 0;
-    memory ? list_memory_cases(&ref) : list_disk_cases(&ref);
-    shuffle_cases();
+    memory ? cases_of_memory(ref.allocations, seed) : cases_of_disk(ref.loss, seed);
     size_t count = case_count < cases_max ? case_count : cases_max;
     int64_t start = now_ms();
     fflush(stdout);
@@ -496,7 +365,7 @@ static int try_one(const char *name, const char *what, const char *number)
     for (size_t i = 0; i < scenario_count; i++)
         if (strcmp(scenarios[i].name, name) == 0)
             ref.scenario = &scenarios[i];
-    if (ref.scenario == NULL || !parse_case(&c, what, number)) {
+    if (ref.scenario == NULL || !case_parse(&c, what, number)) {
         printf("Bail out! no such case\n");
         return 1;
     }
