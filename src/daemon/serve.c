@@ -158,8 +158,6 @@ static int listen_there(struct server *s, struct ps_err *e)
     char host[PS_CONFIG_TEXT_MAX];
     uint16_t port = 0;
     int r = ps_settings_listen(c->listen, host, &port, e);
-    if (r == 0)
-        r = open_kv_to_read(s, &s->kv, e);
     if (r < 0)
         return r;
     struct ps_api_config config = {
@@ -229,6 +227,8 @@ static int open_server(struct server *s, const struct ps_config *config, struct 
         .aggregator = ps_aggregator_counters(s->engine->aggregator),
     };
     r = ps_keeper_open(&s->keeper, &keeper, e);
+    if (r == 0)
+        r = open_kv_to_read(s, &s->kv, e);
     return r < 0 ? r : listen_there(s, e);
 }
 
