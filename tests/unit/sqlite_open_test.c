@@ -8,6 +8,7 @@
 #include "backend/sqlite/store.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <sys/stat.h>
 
 enum { FILE_BYTES_MAX = 1 << 22 };
@@ -209,6 +210,77 @@ static void failures_name_the_file_and_what_to_do(void **state)
     assert_int_equal(apply_one(w, 3), 0);
 }
 
+static int injected;
+
+static ssize_t fail_write(int fd, const void *bytes, size_t len, off_t at)
+{
+    (void)fd;
+    (void)bytes;
+    (void)len;
+    (void)at;
+    errno = injected;
+    return -1;
+}
+
+static int fail_open(const char *path, int flags, mode_t mode)
+{
+    (void)path;
+    (void)flags;
+    (void)mode;
+    errno = injected;
+    return -1;
+}
+
+/* "unable to open database file" can be many things. */
+static void what_cannot_be_opened_is_told_by_its_cause(void **state)
+{
+    static const struct {
+        int error, code;
+        const char *says;
+    } cases[] = {
+        {EACCES, PS_EDENIED, "let this user"}, {EROFS, PS_EDENIED, "mounted read-only"},
+        {ENOSPC, PS_EFULL, "make room"},       {EDQUOT, PS_EFULL, "quota"},
+        {EMFILE, PS_EIO, "ulimit -n"},
+    };
+    struct world *w = *state;
+    struct ps_store *s = NULL;
+    sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        injected = cases[i].error;
+        vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr)fail_open);
+        int r = ps_store_open(&ps_store_sqlite, &s, w->place.target, PS_STORE_WRITE, &test_err);
+        vfs->xSetSystemCall(vfs, "open", NULL);
+        assert_int_equal(r, cases[i].code);
+        expect_text(w->place.target);
+        expect_text(cases[i].says);
+    }
+}
+
+static void a_disk_that_fails_is_told_and_comes_back(void **state)
+{
+    static const struct {
+        int error, code;
+        const char *says;
+    } cases[] = {
+        {ENOSPC, PS_EFULL, "make room on that disk"},
+        {EIO, PS_EIO, "look at that disk"},
+    };
+    struct world *w = *state;
+    sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
+    for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
+        injected = cases[i].error;
+        vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)fail_write);
+        vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)fail_write);
+        int r = apply_one(w, (unsigned)i);
+        vfs->xSetSystemCall(vfs, "pwrite", NULL);
+        vfs->xSetSystemCall(vfs, "pwrite64", NULL);
+        assert_int_equal(r, cases[i].code);
+        expect_text(w->place.target);
+        expect_text(cases[i].says);
+        assert_int_equal(apply_one(w, (unsigned)i), 0); /* it goes on by itself */
+    }
+}
+
 static void damage_is_told_with_a_remedy(void **state)
 {
     struct world *w = *state;
@@ -354,6 +426,8 @@ int main(void)
         TEST(databases_of_others_are_left_alone),
         TEST(what_is_no_database_is_told_with_a_remedy),
         TEST(failures_name_the_file_and_what_to_do),
+        TEST(what_cannot_be_opened_is_told_by_its_cause),
+        TEST(a_disk_that_fails_is_told_and_comes_back),
         TEST(damage_is_told_with_a_remedy),
         KV_TEST(a_kv_that_is_no_database_is_made_anew),
         KV_TEST(a_damaged_kv_is_made_anew),

@@ -76,7 +76,7 @@ static void pass_turn(struct turn *t)
 /* --- failures --- */
 
 struct remedy {
-    int result; /* primary code of SQLite */
+    int result; /* primary code of SQLite, or errno */
     enum ps_code code;
     const char *advice;
 };
@@ -101,9 +101,23 @@ static const struct remedy remedies[] = {
     {SQLITE_CONSTRAINT, PS_EINVAL, ""},
 };
 
-static const struct remedy *remedy_of(int result)
+/* What the system said decides where SQLite only knows that something failed. */
+static const struct remedy system_remedies[] = {
+    {EACCES, PS_EDENIED, "let this user read and write that file and its folder"},
+    {EPERM, PS_EDENIED, "let this user read and write that file and its folder"},
+    {EROFS, PS_EDENIED, "that disk is mounted read-only; set data_dir to one that is not"},
+    {ENOSPC, PS_EFULL, "make room on that disk, or set data_dir to a larger one"},
+    {EDQUOT, PS_EFULL, "make room, or have this user's quota raised"},
+    {EMFILE, PS_EIO, "raise the limit of open files (`ulimit -n`)"},
+    {ENFILE, PS_EIO, "raise the system's limit of open files (fs.file-max)"},
+};
+
+static const struct remedy *remedy_of(int result, int error)
 {
     static const struct remedy other = {SQLITE_ERROR, PS_EIO, ""};
+    for (size_t i = 0; i < PS_COUNT_OF(system_remedies); i++)
+        if (system_remedies[i].result == error)
+            return &system_remedies[i];
     for (size_t i = 0; i < PS_COUNT_OF(remedies); i++)
         if (remedies[i].result == (result & 0xff))
             return &remedies[i];
@@ -112,15 +126,14 @@ static const struct remedy *remedy_of(int result)
 
 int ps_db_fail(struct db *db, struct ps_err *e, const char *what)
 {
-    int result = sqlite3_extended_errcode(db->handle), error = 0;
-    const struct remedy *remedy = remedy_of(result);
-    bool is_system = remedy->result == SQLITE_IOERR || remedy->result == SQLITE_CANTOPEN;
-    if (is_system)
-        error = sqlite3_system_errno(db->handle);
-    return ps_fail(e, error == EACCES || error == EPERM ? PS_EDENIED : remedy->code,
-                   "%s: %s%s%s%s (%s)%s%s", db->turn->file, sqlite3_errmsg(db->handle),
-                   error != 0 ? " (" : "", error != 0 ? strerror(error) : "", error != 0 ? ")" : "",
-                   what, remedy->advice[0] != '\0' ? ": " : "", remedy->advice);
+    int result = sqlite3_errcode(db->handle) & 0xff;
+    bool is_system = result == SQLITE_IOERR || result == SQLITE_CANTOPEN;
+    int error = is_system ? sqlite3_system_errno(db->handle) : 0;
+    const struct remedy *remedy = remedy_of(result, error);
+    return ps_fail(e, remedy->code, "%s: %s%s%s%s (%s)%s%s", db->turn->file,
+                   sqlite3_errmsg(db->handle), error != 0 ? " (" : "",
+                   error != 0 ? strerror(error) : "", error != 0 ? ")" : "", what,
+                   remedy->advice[0] != '\0' ? ": " : "", remedy->advice);
 }
 
 /* --- statements --- */
