@@ -140,11 +140,44 @@ static void a_write_that_ends_early_says_why(void **state)
     close(fd);
 }
 
+static int failing_sync(int fd, bool data_only)
+{
+    (void)fd;
+    (void)data_only;
+    errno = EIO;
+    return -1;
+}
+
+/* Who undoes it removes what was missing, from the uppermost on, and nothing else. */
+static void folders_are_made_and_told_of(void **state)
+{
+    struct ps_disk_ops failing = ps_disk_real;
+    char folder[256], path[300];
+    size_t made = 99;
+    (void)state;
+    name_scratch(folder);
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a/b/c", folder);
+    assert_int_equal(ps_disk_make_folders(path, 0700, &made), 0);
+    assert_int_equal(made, strlen(folder) + strlen("/a"));
+    assert_int_equal(ps_disk_make_folders(path, 0700, &made), 0);
+    assert_int_equal(made, 0);
+    failing.sync = failing_sync;
+    ps_disk_set(&failing); /* whoever made the last one may not have come to its sync */
+    assert_int_equal(ps_disk_make_folders(path, 0700, &made), -1);
+    assert_int_equal(errno, EIO);
+    ps_disk_set(&ps_disk_real);
+    for (char *slash; (slash = strrchr(path, '/')) > path + strlen(folder) - 1; *slash = '\0')
+        assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(interrupted_calls_begin_again),
         cmocka_unit_test(a_write_that_ends_early_says_why),
+        cmocka_unit_test(folders_are_made_and_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
