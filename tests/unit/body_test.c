@@ -302,6 +302,22 @@ static void test_body_of_many_openings(void **state)
     }
 }
 
+/* Reading a broken event and looking for its end are both paid for, or a body of those that are
+ * long to read and soon at their end would take more than linear time. */
+static void test_body_broken_event_costs_its_bytes(void **state)
+{
+    (void)state;
+    static const char broken[] = "{\"path\":\"/a/rather/long/path\",\"status\":200 200}";
+    struct ps_body body;
+    struct ps_raw_event raw;
+    enum ps_reject why;
+    ps_body_init(&body, broken, strlen(broken), scratch, NULL);
+    size_t before = body.steps;
+    assert_int_equal(ps_body_next(&body, &raw, &why), 1);
+    assert_int_equal(why, BROKEN);
+    assert_in_range(before - body.steps, 2 * (strlen(broken) - 5), 2 * strlen(broken));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_body_array_with_broken_elements),
         cmocka_unit_test(test_body_cut_off_array),
         cmocka_unit_test(test_body_of_many_openings),
+        cmocka_unit_test(test_body_broken_event_costs_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

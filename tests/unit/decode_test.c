@@ -385,6 +385,36 @@ static void test_bytes_that_are_no_utf8(void **state)
     assert_false(decoded("{\"path\":\"/\xc3\xbc\"}").mended);
 }
 
+/* An id with such bytes costs the event, which says more than a warning would. */
+static void test_mended_ids_are_told_once(void **state)
+{
+    (void)state;
+    assert_true(decoded("{\"path\":\"/\",\"idempotentId\":\"a\xff\"}").mended);
+    assert_int_equal(warnings.count, 0);
+    assert_true(decoded("{\"path\":\"/\",\"requestId\":\"a\xff\"}").mended);
+    assert_int_equal(warnings.count, 0);
+    decoded("{\"path\":\"/\",\"x\":\"a\xff\"}");
+    assert_int_equal(warnings.count, 1);
+    check_warning(0, "x", PS_REJECT_UNKNOWN_FIELD, 1);
+}
+
+/* I8: what one event is told of has an end. */
+static void test_notes_of_an_event_are_bounded(void **state)
+{
+    enum { TOLD = 24, SENT = 60 };
+    (void)state;
+    char text[1024];
+    for (int sent = TOLD; sent <= SENT; sent += SENT - TOLD) {
+        size_t n = (size_t)snprintf(text, sizeof text, "{\"path\":\"/\"");
+        for (int i = 0; i < sent; i++)
+            n += (size_t)snprintf(text + n, sizeof text - n, ",\"x\":%d", i);
+        snprintf(text + n, sizeof text - n, "}");
+        decoded(text);
+        assert_int_equal(warnings.count, 1);
+        check_warning(0, "x", PS_REJECT_UNKNOWN_FIELD, TOLD);
+    }
+}
+
 /* The string loop takes eight bytes at once: what ends a run must be seen at every offset. */
 static void test_stops_at_every_offset(void **state)
 {
@@ -641,6 +671,8 @@ int main(void)
         cmocka_unit_test(test_bad_strings),
         cmocka_unit_test(test_half_pairs),
         cmocka_unit_test(test_bytes_that_are_no_utf8),
+        cmocka_unit_test(test_mended_ids_are_told_once),
+        cmocka_unit_test(test_notes_of_an_event_are_bounded),
         cmocka_unit_test(test_stops_at_every_offset),
         cmocka_unit_test(test_response_times_become_microseconds),
         cmocka_unit_test(test_timestamps),
