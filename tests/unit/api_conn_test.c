@@ -95,6 +95,8 @@ static void test_a_body_has_a_rate(void **state)
     send_zeros(slow, WINDOW_BYTES * 3 / 2); /* nothing saved up for the next window */
     for (int i = 0; i < WINDOWS - 1; i++) {
         send_zeros(good, WINDOW_BYTES);
+        if (i == 1)
+            send_zeros(slow, WINDOW_BYTES / 2); /* some, and not enough */
         rig_let_read(rig, WINDOW_BYTES);
         rig_pass_s(rig, PS_CONN_WINDOW_S);
     }
