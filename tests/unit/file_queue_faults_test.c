@@ -740,6 +740,20 @@ static void test_a_smaller_file_that_may_be_there(void **state)
     expect_everywhere(w);
 }
 
+/* Half of a refused burial is in the file, whole letters among it, and cannot be cut off. */
+static void test_what_cannot_be_cut_does_not_come_back(void **state)
+{
+    struct world *w = *state;
+    struct ps_dead_letter four[4];
+    for (uint64_t i = 0; i < 4; i++)
+        four[i] = letter_of(10 + i);
+    OK(bury(w, 1));
+    disk.fail_next[WRITE] = disk.fail_next[TRUNCATE] = 1;
+    assert_int_equal(ps_queue_bury(w->queue, four, 4, &test_err), PS_EIO);
+    OK(bury(w, 20)); /* as long as the first of the four */
+    expect_everywhere(w);
+}
+
 /* --- every call, in its turn --- */
 
 static int again(int (*verb)(struct world *, uint64_t), struct world *w, uint64_t position)
@@ -814,6 +828,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_leave_with_one_sync, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_file_is_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_smaller_file_that_may_be_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_cannot_be_cut_does_not_come_back, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_every_call_fails_in_its_turn, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
