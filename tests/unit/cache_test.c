@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "core/hash.h"
 #include "flow/aggregator.h"
+#include "flow/cache.h"
 #include "flow/hours.h"
 #include "flow/verify.h"
 #include "support/faulty_store.h"
@@ -647,6 +648,78 @@ static void the_set_is_the_smallest_hashes(void **state) /* I2 */
     ps_hour_done(&h);
 }
 
+/* --- its memory --- */
+
+static void count_path(struct ps_cache *c, int i)
+{
+    char path[64];
+    struct ps_err e = {0};
+    snprintf(path, sizeof path, "/p%d", i);
+    struct ps_event event = {.id = PS_STR("x"),
+                             .path = {path, strlen(path)},
+                             .timestamp_ms = NOON,
+                             .response_us = PS_ABSENT,
+                             .response_bytes = PS_ABSENT,
+                             .status = 200,
+                             .is_error = 0};
+    if (ps_cache_count(c, &event, &e) < 0)
+        fail_msg("count: %s", e.text);
+}
+
+static void settle(struct ps_cache *c)
+{
+    struct ps_err e = {0};
+    if (ps_cache_settle(c, 0, 0, NOON, &e) < 0)
+        fail_msg("settle: %s", e.text);
+}
+
+/* I8: also when all of it was used just now. */
+static void what_is_too_much_goes_once_it_is_written(void **state)
+{
+    enum { PATHS = 2000 };
+    struct world w;
+    struct ps_cache *c;
+    (void)state;
+    begin(&w, "memory", PATHS);
+    assert_int_equal(ps_cache_open(&c, w.store, 64 << 10, PATHS, NULL), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < PATHS; i++)
+            count_path(c, i);
+        assert_true(ps_cache_is_full(c));
+        settle(c);
+        assert_false(ps_cache_is_full(c));
+    }
+    ps_cache_close(c);
+    assert_int_equal(sum_rows(&w, NULL).requests, 3 * PATHS);
+    end(&w);
+}
+
+/* What was counted since the last settle but one stays, and its rows are not read again. */
+static void what_was_used_lately_stays(void **state)
+{
+    enum { PATHS = 2000, BUSY = 20 };
+    struct world w;
+    struct ps_cache *c;
+    (void)state;
+    begin(&w, "lately", PATHS);
+    assert_int_equal(ps_cache_open(&c, w.store, 256 << 10, PATHS, NULL), 0);
+    for (int i = 0; i < PATHS; i++)
+        count_path(c, i);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < BUSY; i++)
+            count_path(c, i);
+        settle(c);
+    }
+    read_so_far.whole = 0;
+    for (int i = 0; i < BUSY; i++)
+        count_path(c, i);
+    assert_int_equal(read_so_far.whole, 0);
+    count_path(c, PATHS - 1);
+    assert_int_equal(read_so_far.whole, 1);
+    ps_cache_close(c);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -661,6 +734,8 @@ int main(void)
         cmocka_unit_test(the_other_is_written_after_a_swap),
         cmocka_unit_test(a_slice_that_fails_takes_the_others_along),
         cmocka_unit_test(the_set_is_the_smallest_hashes),
+        cmocka_unit_test(what_is_too_much_goes_once_it_is_written),
+        cmocka_unit_test(what_was_used_lately_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
