@@ -179,6 +179,46 @@ static void a_body_too_many_is_no_trouble(void **state)
     assert_true(is_troubled(w)); /* now not even a page fits */
 }
 
+static void take_receipt(void *ctx, const struct ps_receipt *receipt)
+{
+    (void)ctx;
+    (void)receipt;
+}
+
+/* One record of so many bytes, whose sender waits until it is stored. */
+static int commit_for_receipt(struct world *w, struct ps_receipts *receipts, size_t bytes)
+{
+    static const uint8_t record[PS_RECORD_BYTES_MAX] = {1};
+    size_t before = answers(w);
+    w->durable = 0;
+    ps_outbox_clear(&w->outbox);
+    assert_int_equal(ps_outbox_record(&w->outbox, record, bytes), 0);
+    OK(ps_commit_submit_for_receipt(w->commit, &w->outbox, receipts, take_answer, take_receipt, w,
+                                    &test_err));
+    WAIT_FOR(answers(w) == before + 1);
+    return w->durable == 1 ? 0 : -1;
+}
+
+/* Who was refused waits for no receipt; and one body too many is no trouble here either. */
+static void what_was_refused_waits_for_no_receipt(void **state)
+{
+    static const struct gate_faults all[] = {{.room = 10000}, {.append = PS_EIO}, {.sync = PS_EIO}};
+    struct world *w = *state;
+    struct ps_receipts *receipts = ps_receipts_open();
+    assert_non_null(receipts);
+    for (size_t i = 0; i < PS_COUNT_OF(all); i++) {
+        gate_queue_fail(&w->gate, all[i]);
+        assert_int_equal(commit_for_receipt(w, receipts, 20000), -1);
+        assert_false(ps_receipts_any(receipts));
+        assert_int_equal(is_troubled(w), all[i].room == 0);
+    }
+    gate_queue_fail(&w->gate, (struct gate_faults){0});
+    assert_int_equal(commit_for_receipt(w, receipts, 20000), 0);
+    assert_true(ps_receipts_give_up(receipts, w));
+    assert_false(is_troubled(w));
+    ps_receipts_close(receipts);
+}
+
 /* I3: those that fit alone are durable before they are answered. */
 static void what_fits_alone_is_durable_when_it_is_answered(void **state)
 {
@@ -229,6 +269,21 @@ static void a_write_that_goes_on_can_be_seen(void **state)
     assert_int_equal(ps_commit_turns(w->commit), before + 1);
     gate_queue_release(&w->gate);
     WAIT_FOR(ps_commit_turns(w->commit) == before + 2);
+}
+
+/* Also of a probe: the disk that refused may now hang. */
+static void a_probe_that_hangs_can_be_seen(void **state)
+{
+    struct world *w = *state;
+    gate_queue_fail(&w->gate, (struct gate_faults){.append = PS_EIO});
+    assert_int_equal(commit_one(w, 100), PS_EIO);
+    gate_queue_hold(&w->gate);
+    gate_queue_fail(&w->gate, (struct gate_faults){0});
+    gate_queue_await(&w->gate);
+    assert_int_equal(ps_commit_turns(w->commit) % 2, 1);
+    gate_queue_release(&w->gate);
+    WAIT_FOR(!is_troubled(w));
+    WAIT_FOR(ps_commit_turns(w->commit) % 2 == 0);
 }
 
 static void *close_commit(void *arg)
@@ -289,9 +344,11 @@ int main(void)
         TEST(a_queue_that_fails_is_told_until_it_works),
         TEST(a_probe_is_passed_over),
         TEST(a_body_too_many_is_no_trouble),
+        TEST(what_was_refused_waits_for_no_receipt),
         TEST(what_fits_alone_is_durable_when_it_is_answered),
         TEST(those_that_wait_are_bounded),
         TEST(a_write_that_goes_on_can_be_seen),
+        TEST(a_probe_that_hangs_can_be_seen),
         TEST(while_it_closes_it_takes_no_more),
         cmocka_unit_test(a_full_outbox_goes_on_once_it_is_cleared),
     };
