@@ -445,6 +445,18 @@ static void test_a_reader_at_the_end(void **state)
     }
 }
 
+/* The first segment has nothing but its header when a reader opens it, and is replaced then. */
+static void test_a_reader_of_an_empty_segment(void **state)
+{
+    struct world *w = *state;
+    expect_records(w, w->queue, 0, 0);
+    disk.fail_next[SYNC] = 1;
+    assert_int_equal(add(w), PS_EIO);
+    add_many(w, 2);
+    expect_records(w, w->queue, 0, 0);
+    expect_everywhere(w);
+}
+
 /* A write that fails in the middle leaves no half of itself, and none of its records for later. */
 static void test_a_failed_write_passes(void **state)
 {
@@ -814,6 +826,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_left_bytes_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_long_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_reader_at_the_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_reader_of_an_empty_segment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_failed_write_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_new_segment_for_a_while, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_segment_that_may_be_there, set_up, tear_down),

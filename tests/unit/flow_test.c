@@ -293,6 +293,19 @@ static void store_that_is_down_buries_nobody(void **state)
     assert_true(ps_clock_now_ms(&w->clock.clock) > before + 1000); /* it did wait */
 }
 
+/* Neither does one that blames the events for its own trouble: it takes no empty batch either. */
+static void store_that_takes_nothing_buries_nobody(void **state)
+{
+    struct world *w = *state;
+    enqueue_many(w, "n", 0, 20, "/a");
+    faults.apply_fails = 41; /* odd: the last one is an empty batch */
+    faults.apply_code = PS_EINVAL;
+    drain(w);
+    assert_int_equal(find_stats(w, "/a").requests, 20);
+    assert_int_equal(find_letters(w).count, 0);
+    assert_int_equal(ps_aggregator_counters(w->aggregator)->batches, 1); /* nothing taken apart */
+}
+
 static void poison_goes_alone_to_the_dead_letters(void **state)
 {
     struct world *w = *state;
@@ -775,6 +788,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_count_recovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(transient_failure_is_retried, set_up, tear_down),
         cmocka_unit_test_setup_teardown(store_that_is_down_buries_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(store_that_takes_nothing_buries_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_receipt_tells_what_became_of_a_submission, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(poison_goes_alone_to_the_dead_letters, set_up, tear_down),
