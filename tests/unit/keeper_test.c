@@ -797,29 +797,31 @@ static void an_order_that_fails_is_no_trouble(void **state)
 struct hook {
     int fd;
     _Atomic int posts;
+    _Atomic int fails; /* so many posts more are answered with 500 */
 };
 
 static void *answer_posts(void *arg)
 {
-    static const char ok[] = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    static const char ok[] = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+                      bad[] = "HTTP/1.1 500 No\r\nConnection: close\r\n\r\n";
     struct hook *hook = arg;
     int fd;
     while ((fd = accept(hook->fd, NULL, NULL)) >= 0) {
         char request[8192];
         if (recv(fd, request, sizeof request, 0) > 0) {
+            bool fails = hook->fails > 0;
+            hook->fails -= fails;
+            send(fd, fails ? bad : ok, strlen(fails ? bad : ok), MSG_NOSIGNAL);
             hook->posts++;
-            send(fd, ok, sizeof ok - 1, MSG_NOSIGNAL);
         }
         close(fd);
     }
     return NULL;
 }
 
-/* Not again at each look while it stays as full as it is. */
-static void a_level_is_posted_once(void **state)
+static void expect_posts(struct house *h, int fails, int first)
 {
-    struct house *h = *state;
-    struct hook hook = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct hook hook = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .fails = fails};
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
     char url[64];
@@ -833,14 +835,25 @@ static void a_level_is_posted_once(void **state)
     OK(ps_config_set(&h->config, "cron_capacity", "* * * * *", PS_FROM_FLAG, &test_err));
     h->config.max_db_size = 1000;
     open_keeper(h);
-    for (int runs = 1; runs <= 3; runs++) {
+    for (int runs = 1; runs <= 4; runs++) {
         h->clock.now_ms += PS_MS_PER_MINUTE;
         WAIT_FOR(h, finished_runs(h, "capacity") == runs);
-        assert_int_equal(hook.posts, 1);
+        assert_int_equal(hook.posts, runs < first ? runs : first);
     }
     shutdown(hook.fd, SHUT_RDWR);
     pthread_join(thread, NULL);
     close(hook.fd);
+}
+
+/* Not again at each look while it stays as full as it is. */
+static void a_level_is_posted_once(void **state)
+{
+    expect_posts(*state, 0, 1);
+}
+
+static void a_level_nobody_took_is_posted_again(void **state)
+{
+    expect_posts(*state, 2, 3);
 }
 
 /* --- the end --- */
@@ -1016,6 +1029,7 @@ int main(void)
         TEST(a_run_that_cannot_be_recorded_is_told),
         TEST(an_order_that_fails_is_no_trouble),
         TEST(a_level_is_posted_once),
+        TEST(a_level_nobody_took_is_posted_again),
         TEST(closing_stops_a_run),
         TEST(closing_answers_who_waits),
         TEST(orders_are_bounded),
