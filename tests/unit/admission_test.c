@@ -150,6 +150,31 @@ static void test_days_that_cannot_be_listed(void **state)
     assert_true(refuses(w, DAY - 10));
 }
 
+static int tell_one_and_fail(struct ps_store *s, ps_day_fn *fn, void *ctx, struct ps_err *e)
+{
+    const struct ps_day day = {.day = DAY - 10, .state = PS_DAY_CLEANED};
+    (void)s;
+    OK(fn(ctx, &day));
+    return ps_fail(e, PS_EIO, "injected: days");
+}
+
+/* Nor does one that breaks off in the middle: half of a list would refuse some by chance. */
+static void test_days_that_end_early(void **state)
+{
+    struct world *w = *state;
+    struct ps_store_ops broken = *w->store->ops;
+    const struct ps_store_ops *whole = w->store->ops;
+    mark(w, DAY - 10, PS_DAY_CLEANED);
+    bury(w, 0, 10);
+    broken.days = tell_one_and_fail;
+    w->store->ops = &broken;
+    refresh(w);
+    assert_false(refuses(w, DAY - 10));
+    w->store->ops = whole;
+    refresh(w);
+    assert_true(refuses(w, DAY - 10));
+}
+
 /* It is asked for each event, so it does not look each time. */
 static void test_it_looks_now_and_then(void **state)
 {
@@ -169,9 +194,8 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        CASE(test_closed_days_alone),
-        CASE(test_it_ends),
-        CASE(test_days_that_cannot_be_listed),
+        CASE(test_closed_days_alone),          CASE(test_it_ends),
+        CASE(test_days_that_cannot_be_listed), CASE(test_days_that_end_early),
         CASE(test_it_looks_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

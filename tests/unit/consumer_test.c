@@ -552,6 +552,22 @@ static bool has_read(struct world *w, unsigned times)
     return gate_queue_reads(&w->gate) >= times;
 }
 
+/* Also by the thread itself, which gives the turn up: a record that is no event has no store to
+ * blame. */
+static void letters_alone_are_told_by_the_thread(void **state)
+{
+    struct world *w = *state;
+    enqueue_record(w, PS_STR("no event"));
+    gate_queue_fail(&w->gate, (struct gate_faults){.bury = PS_EFULL});
+    run_thread(w);
+    WAIT_FOR(is_present(w, PS_TROUBLE_DEAD_LETTERS) && has_read(w, 5));
+    assert_int_equal(w->heard[PS_TROUBLE_STORE].begins, 0);
+    gate_queue_fail(&w->gate, (struct gate_faults){0});
+    WAIT_FOR(has_read(w, 0) && !is_present(w, PS_TROUBLE_DEAD_LETTERS));
+    stop_thread(w);
+    assert_int_equal(w->heard[PS_TROUBLE_STORE].begins, 0);
+}
+
 static void the_heart_beats_and_is_forgotten_when_it_stops(void **state)
 {
     struct world *w = *state;
@@ -644,6 +660,7 @@ int main(void)
         TEST(the_wrong_queue_is_noticed),
         TEST(a_store_that_fails_is_told_once_and_its_end_too),
         TEST(letters_that_cannot_be_kept_are_told),
+        TEST(letters_alone_are_told_by_the_thread),
         TEST(the_heart_beats_and_is_forgotten_when_it_stops),
         TEST(the_heart_does_not_beat_while_it_fails),
         TEST(the_heart_does_not_beat_while_another_part_fails),
