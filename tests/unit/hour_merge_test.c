@@ -26,6 +26,7 @@ static struct {
     int hours, paths; /* in each hour, at most */
     size_t reads, rows, peak_bytes;
     bool fails;
+    bool has_long_path; /* the last one of each hour is one byte longer than a path may be */
 } made;
 
 static bool is_there(int hour, int path)
@@ -53,6 +54,8 @@ static void note_memory(void)
         made.peak_bytes = now.uordblks + now.hblkhd;
 }
 
+static char long_path[PS_PATH_MAX + 1];
+
 static int make_row(const struct ps_stats_query *q, int hour, int path, ps_stat_fn *fn, void *ctx)
 {
     char text[32];
@@ -60,6 +63,8 @@ static int make_row(const struct ps_stats_query *q, int hour, int path, ps_stat_
     struct ps_stat_row row = {.hour = FIRST_HOUR + hour, .path = {text, (size_t)len}};
     if (q->path.ptr != NULL && !ps_str_equal(q->path, row.path))
         return 0;
+    if (made.has_long_path && path == made.paths - 1)
+        row.path = (struct ps_str){long_path, sizeof long_path};
     row.stat.requests = requests_of(hour, path);
     made.rows++;
     if (made.rows % 1024 == 0)
@@ -195,6 +200,19 @@ static void failures_are_handed_on(void **state)
     assert_string_equal(e.text, "injected: stats");
 }
 
+/* Somebody else wrote it into the database. I8: there is room for no more. */
+static void a_path_that_is_too_long_is_damage(void **state)
+{
+    struct ps_err e = {0};
+    struct seen seen = {.last = -1};
+    (void)state;
+    make_up(1, 3);
+    memset(long_path, 'x', sizeof long_path);
+    made.has_long_path = true;
+    assert_int_equal(ps_hour_merge(&made.store, 0, INT32_MAX, check_path, &seen, &e), PS_ECORRUPT);
+    assert_non_null(strstr(e.text, "pathstats verify"));
+}
+
 struct ranks {
     uint64_t requests[LEADERS];
     int paths[LEADERS];
@@ -258,6 +276,7 @@ int main(void)
         cmocka_unit_test(nothing_outside_the_hours),
         cmocka_unit_test(too_many_hours_are_refused),
         cmocka_unit_test(failures_are_handed_on),
+        cmocka_unit_test(a_path_that_is_too_long_is_damage),
         cmocka_unit_test(a_ranking_holds_pages_and_leaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,9 +6,11 @@
 #include "contract/contract.h"
 
 #include "base/time.h"
+#include "core/archive_line.h"
 #include "flow/known.h"
 
 #include <unistd.h>
+#include <zlib.h>
 
 enum { TODAY = 20376, OLD = TODAY - 10, MANY = 3000 };
 
@@ -212,6 +214,28 @@ static void test_archives_that_cannot_be_read(void **state)
     assert_int_equal(w->told[90], PS_KNOWN_CANNOT_TELL);
 }
 
+/* Another file in its place, of one line without an end. I8 */
+static void test_a_line_that_is_too_long(void **state)
+{
+    struct world *w = *state;
+    struct ps_err unread;
+    char key[PS_ARCHIVE_KEY_BYTES], path[PLACE_PATH_MAX + 128], piece[1000];
+    archive_day(w, OLD, 20);
+    ps_archive_key(key, OLD);
+    snprintf(path, sizeof path, "%s/objects/%s", w->place.folder, key);
+    gzFile f = gzopen(path, "wb1");
+    assert_non_null(f);
+    memset(piece, 'x', sizeof piece);
+    for (size_t len = 0; len <= PS_ARCHIVE_LINE_MAX; len += sizeof piece)
+        assert_int_equal(gzwrite(f, piece, sizeof piece), sizeof piece);
+    assert_int_equal(gzclose(f), Z_OK);
+    OK(add(w, OLD, 1, 0));
+    OK(ask(w, &unread));
+    assert_int_equal(unread.code, PS_ECORRUPT);
+    assert_non_null(strstr(unread.text, "too long"));
+    assert_int_equal(w->told[0], PS_KNOWN_CANNOT_TELL);
+}
+
 static void test_it_can_be_stopped(void **state)
 {
     struct world *w = *state;
@@ -265,6 +289,7 @@ int main(void)
         CASE(test_known_and_not),
         CASE(test_twice_the_same),
         CASE(test_archives_that_cannot_be_read),
+        CASE(test_a_line_that_is_too_long),
         CASE(test_it_can_be_stopped),
         CASE(test_the_answer_may_fail),
         CASE(test_it_has_a_limit),
