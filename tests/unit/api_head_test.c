@@ -93,6 +93,8 @@ static const struct {
     CASE(POST "Content-Length: 39\r\nHost: localhost\0evil\r\n\r\n" EVENT NEXT),
     CASE(POST LOCAL "X\0: 1\r\nContent-Length: 39\r\n\r\n" EVENT NEXT),
     CASE(POST LOCAL "X: a\0\r\nContent-Length: 39\r\n\r\n" EVENT NEXT),
+    CASE(POST LOCAL "X: a\x7f\r\nContent-Length: 39\r\n\r\n" EVENT NEXT),
+    CASE(POST LOCAL "X: a\x01\r\nContent-Length: 39\r\n\r\n" EVENT NEXT),
     CASE(POST LOCAL "Host: evil.example\r\nContent-Length: 39\r\n\r\n" EVENT NEXT),
     CASE(POST LOCAL LOCAL "Content-Length: 39\r\n\r\n" EVENT NEXT),
     CASE(POST "Content-Length: 39\r\n\r\n" EVENT NEXT),

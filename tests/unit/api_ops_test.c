@@ -359,6 +359,10 @@ static void test_bare(void **state)
     pass_ms(rig, 1000);
     rig_get(rig, "/api/health");
     rig_expect(rig, 200, "{\"status\":\"ok\",");
+    assert_int_equal(ps_kv_remove(rig->kv, PS_STR(PS_HEARTBEAT_KEY), &e), 0); /* it stopped */
+    pass_ms(rig, 1000);
+    rig_get(rig, "/api/health");
+    rig_expect(rig, 503, "{\"status\":\"failing\",\"reasons\":[{\"name\":\"heartbeat_missing\",");
     rig_get(rig, "/metrics");
     rig_expect(rig, 200, "pathstats_queue_bytes_max 16777216\n");
     assert_null(strstr(rig->reply.body, "pathstats_aggregator_position"));
