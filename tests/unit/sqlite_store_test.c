@@ -463,6 +463,50 @@ static void add_random(struct world *w)
     add(w, kind <= 2 ? id : NULL, timestamp_ms, number);
 }
 
+static void drop(struct world *w, int32_t day)
+{
+    struct sqlite_store *s = sqlite_of(w->store);
+    assert_int_equal(ps_db_begin(&s->db, DB_LITTLE, NULL), 0);
+    assert_int_equal(ps_db_end(&s->db, ps_sqlite_drop_day(s, day, NULL), NULL), 0);
+}
+
+/* I8: of a year's days that are large no more than so many have tables of their own; a place that
+ * is left is taken again. That there are as many already is made up. */
+static void test_own_shelves_are_bounded(void **state)
+{
+    struct world *w = *state;
+    fill_day(w, NOON, 1, PS_OWN_DAY_EVENTS_MIN - 1);
+    apply_to(w, w->store);
+    sqlite_of(w->store)->own_count = PS_OWN_DAYS_MAX - 1;
+    add(w, NULL, NOON, 900000); /* it moves to the last place */
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251015"), 1);
+    fill_day(w, NOON + PS_MS_PER_DAY, 1, PS_OWN_DAY_EVENTS_MIN);
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251016"), 0);
+    assert_int_equal(has_table(w, "events_2025"), 1);
+    drop(w, DAY);
+    assert_int_equal(has_table(w, "events_20251015"), 0);
+    fill_day(w, NOON + 2 * PS_MS_PER_DAY, 1, PS_OWN_DAY_EVENTS_MIN);
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251017"), 1);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"),
+                     2 * PS_OWN_DAY_EVENTS_MIN);
+}
+
+/* A transaction has an end: a day that has grown too large for that stays where it is. */
+static void test_a_huge_day_does_not_move(void **state)
+{
+    struct world *w = *state;
+    add(w, NULL, NOON, 1);
+    apply_to(w, w->store);
+    ps_sqlite_find_day(sqlite_of(w->store), DAY)->events = PS_DAY_MOVES_MAX + 1; /* made up */
+    add(w, NULL, NOON, 2);
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251015"), 0);
+    assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"), 2);
+}
+
 static void expect_equal_events(struct ps_store *a, struct ps_store *b, int32_t day)
 {
     struct ps_buf texts[2];
@@ -867,6 +911,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_days_are_found_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_made_ids_are_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_day_that_grows_moves, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_own_shelves_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_huge_day_does_not_move, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ids_as_the_mem_store_has_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_days_are_read_in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_colliding_hashes, set_up, tear_down),
