@@ -872,6 +872,38 @@ static void test_refuses_other_files(void **state)
     assert_null(s);
 }
 
+static int deny_endings(void *ctx, int action, const char *what, const char *b, const char *c,
+                        const char *d)
+{
+    (void)b;
+    (void)c;
+    (void)d;
+    bool ends = action == SQLITE_TRANSACTION && strcmp(what, "BEGIN") != 0;
+    return ends && *(bool *)ctx ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* I4: neither the commit nor the rollback behind it works, as without memory. What was never
+ * committed must not be read as if it had been, a position above all. */
+static void test_what_could_not_be_undone_is_not_read(void **state)
+{
+    struct world *w = *state;
+    struct ps_err e = {0};
+    uint64_t position = 99, watermark = 99;
+    bool deny = true;
+    sqlite3 *handle = sqlite_of(w->store)->db.handle;
+    add(w, "x", NOON, 1);
+    struct ps_batch b = batch_of(w);
+    struct ps_applied applied = {.outcomes = w->outcomes};
+    sqlite3_set_authorizer(handle, deny_endings, &deny);
+    assert_true(ps_store_apply(w->store, &b, &applied, &e) < 0);
+    assert_int_equal(ps_store_position(w->store, 0, &position, &watermark, &e), PS_ENOMEM);
+    deny = false;
+    assert_int_equal(ps_store_position(w->store, 0, &position, &watermark, &e), 0);
+    assert_int_equal(position, 0);
+    assert_int_equal(watermark, 0);
+    assert_int_equal(apply_to(w, w->store).fresh, 1);
+}
+
 /* Forward only, and not over events in a layout that was never released. */
 static void test_refuses_the_layout_of_a_pre_release(void **state)
 {
@@ -926,6 +958,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_writers_of_one_process_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reader_beside_a_writer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_other_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_could_not_be_undone_is_not_read, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_the_layout_of_a_pre_release, set_up,
                                         tear_down),
     };

@@ -158,14 +158,6 @@ int ps_db_execf(struct db *db, struct ps_err *e, const char *format, ...)
     return r;
 }
 
-int ps_db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret, struct ps_err *e)
-{
-    return sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) ==
-                   SQLITE_OK
-               ? 0
-               : ps_db_fail(db, e, "prepare");
-}
-
 int ps_db_number(struct db *db, const char *sql, int64_t *ret, struct ps_err *e)
 {
     sqlite3_stmt *statement;
@@ -217,6 +209,32 @@ static void roll_back(struct db *db)
 {
     if (!sqlite3_get_autocommit(db->handle))
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    db->undone = !sqlite3_get_autocommit(db->handle); /* it found no memory */
+}
+
+/* Nobody reads what was never committed: a position of a batch that failed, say, would look as if
+ * it had not (I4). */
+static int roll_back_again(struct db *db, struct ps_err *e)
+{
+    if (!db->undone || db->writing || db->held)
+        return 0;
+    roll_back(db);
+    return db->undone ? ps_fail(e, PS_ENOMEM,
+                                "%s: what failed could not be undone yet: give it "
+                                "more memory",
+                                db->turn->file)
+                      : 0;
+}
+
+int ps_db_prepare(struct db *db, const char *sql, sqlite3_stmt **ret, struct ps_err *e)
+{
+    int r = roll_back_again(db, e);
+    if (r < 0)
+        return r;
+    return sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) ==
+                   SQLITE_OK
+               ? 0
+               : ps_db_fail(db, e, "prepare");
 }
 
 static int begin(struct db *db, enum db_use use, struct ps_err *e)

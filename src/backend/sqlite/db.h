@@ -35,6 +35,7 @@ struct db {
     struct turn *turn;
     bool writing;
     bool held;         /* begin and end are parts of a longer transaction */
+    bool undone;       /* a rollback failed: what it should undo is still seen by this handle */
     uint64_t page;     /* bytes; 0 while reading */
     uint64_t log;      /* bytes in the write-ahead log, as of the last commit here */
     uint64_t log_max;  /* see ps_wal_admit */
