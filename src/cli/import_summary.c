@@ -14,18 +14,19 @@ static uint64_t rejected(const struct ps_import_summary *s)
     return s->done->rejected + s->sunk.rejected;
 }
 
-/* Events that were read and are not in the store, in no letter and in no daemon's queue. */
+/* Lines that were read and of which nobody knows that they are stored, in a letter, in the daemon's
+ * queue or rejected. With what is known they add up to all lines. */
 static uint64_t not_stored(const struct ps_import_summary *s)
 {
     const struct ps_sunk *k = &s->sunk;
-    uint64_t known = k->accepted + k->duplicates + k->refused + k->rejected + k->waiting;
-    return s->done->accepted > known ? s->done->accepted - known : 0;
+    uint64_t known = k->accepted + k->duplicates + k->refused + k->waiting + rejected(s);
+    return s->lines > known ? s->lines - known : 0;
 }
 
 static void print_count(const char *name, uint64_t n, const char *meaning)
 {
     char text[32];
-    printf("  %-10s %12s%s%s\n", name, ps_cli_count(text, n), meaning[0] != '\0' ? "   " : "",
+    printf("  %-11s %11s%s%s\n", name, ps_cli_count(text, n), meaning[0] != '\0' ? "   " : "",
            meaning);
 }
 
@@ -69,8 +70,9 @@ static void print_text(const struct ps_import_summary *s)
         print_count("refused", s->sunk.refused, "see `pathstats dead-letters list`");
     if (s->sunk.waiting > 0)
         print_count("waiting", s->sunk.waiting, "the daemon has them, and stores them when it can");
-    if (not_stored(s) > 0)
-        print_count("not stored", not_stored(s), "import again: what is stored counts once");
+    if (not_stored(s) > 0) /* a daemon may have taken what was on its way when it vanished */
+        print_count(s->sunk.by_daemon ? "unconfirmed" : "not stored", not_stored(s),
+                    "import again: what is stored counts once");
     print_reasons(s);
     print_warnings(&s->done->warnings);
 }

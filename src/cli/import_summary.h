@@ -1,7 +1,7 @@
 /* import_summary.h - what an import tells at its end, as text and as JSON. Its numbers are true
  * after a failure too:
  *
- *     lines = accepted + duplicate + rejected + refused + waiting + not stored
+ *     lines = accepted + duplicate + rejected + refused + waiting + not stored (unconfirmed)
  *
  * SPDX-License-Identifier: MIT
  */

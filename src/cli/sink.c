@@ -53,6 +53,7 @@ static int open_through(struct ps_sink *s, const struct ps_datadir *dir, const c
                         struct ps_err *e)
 {
     int r = ps_secret_load(dir->secret, PS_SECRET_READ, s->secret, NULL, e);
+    s->sunk.by_daemon = true;
     return r < 0 ? r : ps_sink_daemon_open(&s->daemon, holder, e);
 }
 

@@ -22,6 +22,7 @@ struct ps_sunk {
     uint64_t duplicates; /* counted before */
     uint64_t refused;    /* dead letters now */
     uint64_t rejected;   /* by the daemon, which knows better (its clock, say) */
+    bool by_daemon;      /* what is missing may be stored all the same */
     uint64_t waiting;    /* acknowledged by the daemon, which could not store them in time */
 };
 

@@ -56,6 +56,9 @@ ok "the import ends within 30 s" test $((SECONDS - begin)) -le 30
 is "with 1" "$code" 1
 like "it says what to do" "$err" "^pathstats: .*import (the same files|it) again"
 claimed=$(field accepted)
+is "the summary adds up to the lines it read" \
+    $(($(field accepted) + $(field duplicate) + $(field rejected) + $(field refused) + $(field waiting) + $(field notStored))) \
+    "$(field lines)"
 ok "what it claims ($claimed) is more than nothing" test "$claimed" -gt 0
 ok "a server starts again" start_server "$T/killed"
 pathstats import --data-dir "$T/killed" --json "$T/big.log"
