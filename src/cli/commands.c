@@ -95,7 +95,8 @@ static const struct ps_form dead_forms[] = {
 };
 static const struct ps_command_option dead_options[] = {
     {"--reason", "R", "", "only letters with this reason: closed_day"},
-    {"--before", "YYYY-MM-DD", "", "only letters that are older than that day, UTC"},
+    {"--before", "YYYY-MM-DD", "",
+     "only letters written before that day, UTC (not events of days before it)"},
     {"--yes", "", "", "purges without asking"},
     END_OF_OPTIONS,
 };
@@ -104,7 +105,7 @@ static const struct ps_example dead_examples[] = {
     {"pathstats archive restore 2025-10-12 && pathstats dead-letters replay",
      "counts what came too late for a day"},
     {"pathstats dead-letters purge --reason closed_day --before 2025-10-12",
-     "makes room; it asks first"},
+     "those written before that day; it asks first"},
     {NULL, NULL},
 };
 

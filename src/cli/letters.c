@@ -68,8 +68,8 @@ static void tell_damage(struct ps_queue *queue)
         return;
     snprintf(text, sizeof text,
              "the file of dead letters is damaged in %" PRIu64
-             " places; the letters there are lost",
-             info.letters_damaged);
+             " %s; what was there is lost, the others are kept",
+             info.letters_damaged, info.letters_damaged == 1 ? "place" : "places");
     ps_cli_say(text);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "config/options.h"
 
+#include "base/visible.h"
 #include "base/check.h"
 #include "config/table.h"
 
@@ -56,10 +57,21 @@ static void format_url(const char *url, char *to, size_t n)
              url, (int)(len - from), host + from, host + len);
 }
 
+/* A terminal must not obey it, and what replaces it would not be the value. */
+static bool has_unseen(const char *text)
+{
+    char seen[PS_CONFIG_TEXT_MAX * PS_VISIBLE_MAX];
+    size_t len = strlen(text);
+    return ps_visible(seen, sizeof seen, (struct ps_str){text, len}) != len ||
+           memcmp(seen, text, len) != 0;
+}
+
 static void format_value(const struct ps_config *c, const struct ps_option *o, char *to, size_t n)
 {
     const char *field = (const char *)c + o->field;
-    if (o->rule.kind == PS_VALUE_SECRET && field[0] != '\0')
+    if (ps_option_is_text(o) && has_unseen(field))
+        snprintf(to, n, "; (not shown: it has characters that cannot be seen)");
+    else if (o->rule.kind == PS_VALUE_SECRET && field[0] != '\0')
         snprintf(to, n, "; (set, not shown)");
     else if (o->rule.kind == PS_VALUE_URL)
         format_url(field, to, n);

@@ -153,9 +153,10 @@ static int tell_found(struct ps_engine *g, struct ps_err *e)
                (unsigned long long)info.cut_bytes);
     if (r == 0 && info.letters_damaged > 0) {
         snprintf(text, sizeof text,
-                 "the file was damaged in %llu places, each of which cost a letter at least; the "
-                 "others are kept, and the damaged file is dead-letters.damaged in %.200s",
-                 (unsigned long long)info.letters_damaged, g->dir.queue);
+                 "the file was damaged in %llu %s, which cost a letter each at least; the others "
+                 "are kept, and the damaged file is dead-letters.damaged in %.200s",
+                 (unsigned long long)info.letters_damaged,
+                 info.letters_damaged == 1 ? "place" : "places", g->dir.queue);
         ps_trouble_begin(&g->troubles, PS_TROUBLE_LETTERS_DAMAGED, PS_ECORRUPT, text);
     }
     return r;

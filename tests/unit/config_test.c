@@ -477,6 +477,11 @@ static void secrets_are_not_shown(void **state)
         {"s3_endpoint", "https://a@b:hunter2@s3.example.com:9000",
          "s3_endpoint = ; https://s3.example.com:9000, the rest is not shown"},
         {"s3_endpoint", "https://s3.example.com", "s3_endpoint = https://s3.example.com "},
+        {"webhook", "\x1b[31m", "webhook = ; (not shown: it has characters that cannot be seen)"},
+        {"data_dir",
+         "a\xc2\x9b"
+         "31m",
+         "data_dir = ; (not shown: it has characters"},
         {"s3_endpoint", "", "s3_endpoint =  "},
     };
     static const char *const hidden[] = {"s3_secret_access_key", "webhook", "s3_endpoint"};
