@@ -753,29 +753,6 @@ static void test_more_words_than_are_cached(void **state)
                      3 * EVENTS_MAX + 1);
 }
 
-/* I4: a transaction that failed, and found no memory to be rolled back either, is left open; what
- * it wrote is nobody's. Else the consumer takes the batch for stored, and it is lost. */
-static void test_what_a_failed_transaction_left_is_not_read(void **state)
-{
-    struct world *w = *state;
-    struct ps_err e = {0};
-    uint64_t position, watermark;
-    add(w, NULL, NOON, 1);
-    apply_to(w, w->store);
-    sqlite3 *handle = ((struct sqlite_store *)w->store)->db.handle;
-    assert_int_equal(sqlite3_exec(handle,
-                                  "BEGIN IMMEDIATE; UPDATE positions SET position = 99999;"
-                                  "DELETE FROM redo",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    ((struct sqlite_store *)w->store)->db.undone = true; /* as the rollback that failed notes */
-    assert_int_equal(ps_store_position(w->store, 0, &position, &watermark, &e), 0);
-    assert_int_equal(position, w->position);
-    assert_int_equal(number_of(w->file, "SELECT count(*) FROM redo"), 1);
-    add(w, NULL, NOON, 2); /* and nobody is kept from writing */
-    assert_int_equal(apply_to(w, w->store).fresh, 1);
-}
-
 /* --- several handles --- */
 
 static void test_handles_see_each_others_days(void **state)
@@ -977,8 +954,6 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_abort_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_more_words_than_are_cached, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_a_failed_transaction_left_is_not_read, set_up,
-                                        tear_down),
         cmocka_unit_test_setup_teardown(test_handles_see_each_others_days, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_writers_of_one_process_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reader_beside_a_writer, set_up, tear_down),
