@@ -151,6 +151,9 @@ const char *ps_head_check(struct MHD_Connection *connection, const char *method,
     bool is_1_0 = strcmp(version, "HTTP/1.0") == 0;
     if (size > 0)
         w.next = version + VERSION_BYTES + LINE_END;
+    struct ps_str verb = {method, strlen(method)};
+    if (!is_token(verb) || url != method + verb.len + 1)
+        return "the request's line does not begin with a method and one space";
     if (target->is_bad || url + target->len + 1 != version)
         return "the request's target has a space or a control character";
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, look_at, &w);

@@ -283,6 +283,9 @@ void rig_stop(struct rig *rig)
 int rig_close(void **state)
 {
     struct rig *rig = *state;
+    gate_queue_release(&rig->gate); /* a test that failed may have left them held */
+    rig_hold_orders(rig, false);
+    rig_hold_questions(rig, false);
     rig_stop(rig);
     join_job(rig);
     ps_ledger_close(rig->ledger);

@@ -100,6 +100,15 @@ static const struct {
     CASE(POST "Content-Length: 39\r\n\r\n" EVENT NEXT),
     CASE("POST /api/events HTTP/1.0\r\n" LOCAL "Connection: keep-alive\r\n"
          "Transfer-Encoding: chunked\r\n\r\n27\r\n" EVENT "\r\n0\r\n\r\n" NEXT),
+    CASE("GET /api/health\0x HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET /api/health%00x HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET /api/health?a=%0d%0a HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET /api/health\tx HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET /api/health x HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GE(T /api/health HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET  /api/health HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET /api/health  HTTP/1.1\r\n" LOCAL "\r\n" NEXT),
+    CASE("GET /api/health HTTP/1.1 \r\n" LOCAL "\r\n" NEXT),
     /* chunks that are none */
     CASE(POST LOCAL "Transfer-Encoding: chunked\r\n\r\nzz\r\n" EVENT "\r\n0\r\n\r\n" NEXT),
     CASE(POST LOCAL "Transfer-Encoding: chunked\r\n\r\n-27\r\n" EVENT "\r\n0\r\n\r\n" NEXT),
