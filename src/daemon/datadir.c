@@ -15,7 +15,7 @@
 
 int ps_datadir_init(struct ps_datadir *d, const char *path, struct ps_err *e)
 {
-    *d = (struct ps_datadir){.lock_fd = -1};
+    *d = (struct ps_datadir){.lock_fd = -1, .folder_fd = -1};
     if (strlen(path) >= sizeof d->path)
         return ps_fail(e, PS_EINVAL, "data_dir: the path is longer than %zu bytes",
                        sizeof d->path - 1);
@@ -71,33 +71,66 @@ static void read_note(int fd, char to[PS_DATADIR_NOTE_MAX])
     to[strcspn(to, "\n")] = '\0';
 }
 
+static int fail_file(struct ps_err *e, const char *file)
+{
+    return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "%s: %s", file, strerror(errno));
+}
+
+static int fail_held(const struct ps_datadir *d, struct ps_err *e)
+{
+    char note[PS_DATADIR_NOTE_MAX] = "";
+    int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDONLY, 0);
+    if (fd >= 0) {
+        read_note(fd, note);
+        close(fd);
+    }
+    return ps_fail(
+        e, PS_EBUSY,
+        "%s is in use by another pathstats%s%s: stop that one, or choose another "
+        "--data-dir",
+        d->path, note[0] != '\0' ? ", which listens on " : ", which does not say where it listens",
+        note);
+}
+
+/* Some disks cannot lock a folder (on NFS a lock needs a descriptor to write with). */
+static int lock_folder(struct ps_datadir *d, struct ps_err *e)
+{
+    d->folder_fd = ps_disk_open(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY, 0);
+    if (d->folder_fd < 0)
+        return fail_file(e, d->path);
+    d->folder_held = flock(d->folder_fd, LOCK_EX | LOCK_NB) == 0;
+    return d->folder_held || errno != EWOULDBLOCK ? 0 : fail_held(d, e);
+}
+
+static int lock_file(struct ps_datadir *d, struct ps_err *e)
+{
+    int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDWR | O_CREAT, 0640), r = 0;
+    if (fd < 0)
+        return fail_file(e, d->lock);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        r = fail_held(d, e);
+    else if (ps_disk_truncate(fd, 0) < 0)
+        r = fail_file(e, d->lock);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    if (d->lock_fd >= 0) /* of a file that was removed */
+        close(d->lock_fd);
+    d->lock_fd = fd;
+    return 0;
+}
+
 int ps_datadir_lock(struct ps_datadir *d, struct ps_err *e)
 {
     int r = make_folders(d->path, &d->made, e);
+    if (r == 0)
+        r = lock_folder(d, e);
+    if (r == 0)
+        r = lock_file(d, e);
     if (r < 0)
-        return r;
-    int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDWR | O_CREAT, 0640);
-    if (fd < 0)
-        return ps_fail(e, errno == EACCES ? PS_EDENIED : PS_EIO, "%s: %s", d->lock,
-                       strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        char note[PS_DATADIR_NOTE_MAX];
-        read_note(fd, note);
-        close(fd);
-        return ps_fail(e, PS_EBUSY,
-                       "%s is in use by another pathstats%s%s: stop that one, or choose another "
-                       "--data-dir",
-                       d->path,
-                       note[0] != '\0' ? ", which listens on "
-                                       : ", which does not say where it listens",
-                       note);
-    }
-    if (ps_disk_truncate(fd, 0) < 0) {
-        close(fd);
-        return ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
-    }
-    d->lock_fd = fd;
-    return 0;
+        ps_datadir_unlock(d);
+    return r;
 }
 
 int ps_datadir_note(struct ps_datadir *d, const char *listening, struct ps_err *e)
@@ -109,16 +142,77 @@ int ps_datadir_note(struct ps_datadir *d, const char *listening, struct ps_err *
     return 0;
 }
 
-int ps_datadir_holder(const struct ps_datadir *d, char ret[PS_DATADIR_NOTE_MAX], struct ps_err *e)
+/* 1: somebody holds it. 0: nobody, or it is not there. */
+static int is_held(const char *path, int flags, char ret_note[PS_DATADIR_NOTE_MAX],
+                   struct ps_err *e)
 {
-    int fd = ps_disk_open(AT_FDCWD, d->lock, O_RDONLY, 0);
+    int fd = ps_disk_open(AT_FDCWD, path, O_RDONLY | flags, 0);
     if (fd < 0)
-        return errno == ENOENT ? 0 : ps_fail(e, PS_EIO, "%s: %s", d->lock, strerror(errno));
-    int held = flock(fd, LOCK_SH | LOCK_NB) < 0;
-    if (held)
-        read_note(fd, ret);
+        return errno == ENOENT ? 0 : ps_fail(e, PS_EIO, "%s: %s", path, strerror(errno));
+    int held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    if (ret_note != NULL)
+        read_note(fd, ret_note);
     close(fd);
     return held;
+}
+
+int ps_datadir_holder(const struct ps_datadir *d, char ret[PS_DATADIR_NOTE_MAX], struct ps_err *e)
+{
+    ret[0] = '\0';
+    int file = is_held(d->lock, 0, ret, e);
+    return file != 0 ? file : is_held(d->path, O_DIRECTORY, NULL, e);
+}
+
+/* --- is it still there? --- */
+
+static void name_part(const struct ps_datadir *d, enum ps_datadir_part part,
+                      char to[PS_DATADIR_PATH_MAX + 8])
+{
+    const char *const names[PS_DATADIR_PARTS] = {
+        [PS_DATADIR_FOLDER] = d->path,       [PS_DATADIR_LOCK] = d->lock,
+        [PS_DATADIR_DATABASE] = d->database, [PS_DATADIR_LOG] = d->database,
+        [PS_DATADIR_QUEUE] = d->queue,
+    };
+    snprintf(to, PS_DATADIR_PATH_MAX + 8, "%s%s", names[part],
+             part == PS_DATADIR_LOG ? "-wal" : "");
+}
+
+static void remember(struct ps_datadir *d, enum ps_datadir_part part)
+{
+    char path[PS_DATADIR_PATH_MAX + 8];
+    struct stat st;
+    name_part(d, part, path);
+    int r = part == PS_DATADIR_FOLDER ? fstat(d->folder_fd, &st)
+            : part == PS_DATADIR_LOCK ? fstat(d->lock_fd, &st)
+                                      : stat(path, &st);
+    d->parts[part].device = r == 0 ? st.st_dev : 0;
+    d->parts[part].inode = r == 0 ? st.st_ino : 0;
+}
+
+void ps_datadir_remember(struct ps_datadir *d)
+{
+    for (unsigned i = 0; i < PS_DATADIR_PARTS; i++)
+        remember(d, i);
+}
+
+int ps_datadir_look(struct ps_datadir *d, struct ps_err *e)
+{
+    char path[PS_DATADIR_PATH_MAX + 8];
+    struct stat st;
+    int remade = 0;
+    for (unsigned i = 0; i < PS_DATADIR_PARTS; i++) {
+        name_part(d, i, path);
+        int r = stat(path, &st);
+        bool gone = r < 0 ? errno == ENOENT || errno == ENOTDIR
+                          : st.st_dev != d->parts[i].device || st.st_ino != d->parts[i].inode;
+        if (d->parts[i].inode == 0 || !gone)
+            continue;
+        if (i != PS_DATADIR_LOCK || !d->folder_held || lock_file(d, NULL) < 0)
+            return ps_fail(e, PS_ENOENT, "%s was removed or replaced while it was in use", path);
+        remember(d, i);
+        remade = 1;
+    }
+    return remade;
 }
 
 /* --- taking it back --- */
@@ -169,5 +263,8 @@ void ps_datadir_unlock(struct ps_datadir *d)
 {
     if (d->lock_fd >= 0)
         close(d->lock_fd);
-    d->lock_fd = -1;
+    if (d->folder_fd >= 0)
+        close(d->folder_fd);
+    d->lock_fd = d->folder_fd = -1;
+    d->folder_held = false;
 }

@@ -204,7 +204,7 @@ int ps_engine_open(struct ps_engine **ret, const struct ps_config *config, struc
     ps_admission_init(&g->admission);
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
-    g->dir.lock_fd = -1;
+    g->dir.lock_fd = g->dir.folder_fd = -1;
     int r = ps_datadir_init(&g->dir, config->data_dir, e);
     if (r == 0)
         r = open_parts(g, e);

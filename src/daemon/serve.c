@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "backend/registry.h"
+#include "base/time.h"
 #include "daemon/descriptors.h"
 #include "daemon/engine.h"
 #include "daemon/keeper.h"
@@ -40,6 +41,7 @@ struct server {
     char note[PS_CONFIG_TEXT_MAX + 16]; /* where it listens */
     bool noted, told;                   /* in the lock of the data directory; that it failed */
     size_t connections;                 /* at once, by the number of file descriptors */
+    int64_t seen_ms;                    /* when all parts of the data directory were there, last */
 };
 
 /* For `import` and the like. A full disk that keeps it from being written keeps nobody from
@@ -262,33 +264,69 @@ static void notify(const char *state)
     close(fd);
 }
 
-/* What is left to the main thread while the others work. */
-static void look(struct server *s)
+/* Who goes on with a file that has no name writes for nobody: what was acknowledged since the last
+ * look may be gone, and all that followed would be. */
+static int look_at_folder(struct server *s, struct ps_err *e)
+{
+    struct ps_err what;
+    char since[PS_ISO_LEN + 1];
+    struct ps_engine *g = s->engine;
+    int r = ps_datadir_look(&g->dir, &what);
+    if (r < 0) {
+        ps_time_format_iso(since, s->seen_ms);
+        r = ps_fail(e, r,
+                    "%s: what was acknowledged since %s may be lost, and pathstats stops; put it "
+                    "back (or a backup), then start again",
+                    what.text, since);
+        ps_log(PS_LOG_ERROR, "%s", e->text);
+        return r;
+    }
+    if (r > 0) {
+        ps_log(PS_LOG_WARN, "%s was removed or replaced and is made anew", g->dir.lock);
+        note_address(s);
+    }
+    s->seen_ms = ps_clock_now_ms(g->clock);
+    return 0;
+}
+
+/* What is left to the main thread while the others work. Negative: the server has to stop. */
+static int look(struct server *s, struct ps_err *e)
 {
     struct ps_engine *g = s->engine;
+    int r = look_at_folder(s, e);
     if (!s->noted)
         note_address(s);
     ps_watch_consumer(&s->watch, ps_aggregator_counters(g->aggregator));
     ps_watch_committer(&s->watch, ps_commit_turns(g->commit));
     ps_troubles_remind(&g->troubles);
+    return r;
 }
 
-static void wait_for_signal(struct server *s, const sigset_t *set)
+/* Until a signal says so: 0. Negative: it cannot go on. */
+static int work(struct server *s, const sigset_t *set, struct ps_err *e)
 {
-    static const struct timespec moment = {.tv_sec = LOOK_EVERY_S};
+    static const struct timespec moment = {.tv_sec = LOOK_EVERY_S}, none = {0};
     struct ps_engine *g = s->engine;
-    int number;
+    int number = -1, r = 0;
     s->watch = (struct ps_watch){.troubles = &g->troubles, .clock = g->clock};
+    ps_datadir_remember(&g->dir);
+    s->seen_ms = ps_clock_now_ms(g->clock);
     notify("READY=1");
-    while ((number = sigtimedwait(set, NULL, &moment)) < 0)
-        look(s);
+    while (r == 0 && (number = sigtimedwait(set, NULL, &moment)) < 0)
+        r = look(s, e);
     notify("STOPPING=1");
-    ps_log(PS_LOG_INFO, "%s: storing what was acknowledged, then stopping",
-           number == SIGINT ? "interrupted" : "asked to stop");
-    /* A second one means it: the default action. */
+    if (number >= 0) {
+        ps_log(PS_LOG_INFO, "%s: storing what was acknowledged, then stopping",
+               number == SIGINT ? "interrupted" : "asked to stop");
+        r = look_at_folder(s, e);
+    }
+    while (sigtimedwait(set, NULL, &none) >= 0) /* what is asked for already */
+        continue;
+    /* Another one means it: the default action. */
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, set, NULL);
+    return r;
 }
 
 int ps_serve(const struct ps_config *config, struct ps_err *e)
@@ -307,7 +345,7 @@ int ps_serve(const struct ps_config *config, struct ps_err *e)
     if (r == 0)
         r = open_server(&server, config, e);
     if (r == 0)
-        wait_for_signal(&server, &set);
+        r = work(&server, &set, e);
     int closed = close_server(&server, r < 0 ? NULL : e);
     if (r == 0 && closed == 0)
         ps_log(PS_LOG_INFO, "stopped; everything acknowledged is stored");
