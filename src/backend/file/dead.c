@@ -1,6 +1,5 @@
 /* dead.c - see dead.h and dead_file.h.  SPDX-License-Identifier: MIT */
 #include "backend/file/dead_file.h"
-#include "base/check.h"
 #include "base/disk.h"
 
 #include <errno.h>
@@ -14,76 +13,6 @@ enum {
 };
 
 static const char fresh_name[] = "dead-letters.new", damaged_name[] = "dead-letters.damaged";
-
-/* --- the index --- */
-
-/* The index of the first entry at or after the position. */
-static size_t lower_bound(const struct ps_dead *d, uint64_t position)
-{
-    size_t low = 0, high = d->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (d->entries[middle].position < position)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct ps_dead_entry *ps_dead_find(const struct ps_dead *d, uint64_t position)
-{
-    size_t i = lower_bound(d, position);
-    return i < d->count && d->entries[i].position == position && d->entries[i].len > 0
-               ? &d->entries[i]
-               : NULL;
-}
-
-static int make_room(struct ps_dead *d)
-{
-    if (d->count < d->cap)
-        return 0;
-    size_t cap = d->cap == 0 ? 16 : d->cap * 2;
-    struct ps_dead_entry *entries = realloc(d->entries, cap * sizeof *entries);
-    if (entries == NULL)
-        return PS_ENOMEM;
-    d->entries = entries;
-    d->cap = cap;
-    return 0;
-}
-
-/* Letters come in queue order, nearly always at the end. */
-int ps_dead_add(struct ps_dead *d, struct ps_dead_entry entry)
-{
-    size_t i = lower_bound(d, entry.position);
-    PS_ASSERT(entry.why < PS_REJECT_COUNT && entry.len > 0);
-    if (i == d->count || d->entries[i].position != entry.position) {
-        if (make_room(d) < 0)
-            return PS_ENOMEM;
-        memmove(&d->entries[i + 1], &d->entries[i], (d->count - i) * sizeof *d->entries);
-        d->count++;
-    }
-    d->entries[i] = entry;
-    d->bytes += entry.len;
-    d->live++;
-    d->by_reason[entry.why]++;
-    return 0;
-}
-
-void ps_dead_remove(struct ps_dead *d, struct ps_dead_entry *entry)
-{
-    size_t kept = 0;
-    d->bytes -= entry->len;
-    d->live--;
-    d->by_reason[entry->why]--;
-    entry->len = 0;
-    if (d->live * 2 > d->count)
-        return;
-    for (size_t i = 0; i < d->count; i++)
-        if (d->entries[i].len > 0)
-            d->entries[kept++] = d->entries[i];
-    d->count = kept;
-}
 
 /* --- frames --- */
 
@@ -405,7 +334,7 @@ int ps_dead_each(struct ps_dead *d, uint64_t from, ps_dead_fn *fn, void *ctx, st
     struct ps_buf payload;
     int r = 0;
     ps_buf_init(&payload, PS_FRAME_PAYLOAD_MAX);
-    for (size_t i = lower_bound(d, from); r == 0 && i < d->count; i++) {
+    for (size_t i = ps_dead_lower_bound(d, from); r == 0 && i < d->count; i++) {
         if (d->entries[i].len == 0)
             continue;
         r = read_payload(d, &d->entries[i], &payload, e);

@@ -1,5 +1,5 @@
-/* dead_file.h - the dead letters from the inside: the index (dead.c), and reading a file into it
- * (dead_load.c). A frame's payload:
+/* dead_file.h - the dead letters from the inside: the index (dead_index.c), and reading a file
+ * into it (dead_load.c). A frame's payload:
  *
  *     u8 kind, u64 position                                       LEAVES
  *     u8 kind, u64 position, i64 time, u16 why, u16 text length, text, record     ENTERS
@@ -42,6 +42,8 @@ static inline uint64_t dead_position(const uint8_t *payload)
     return dead_number(payload + 1, 8);
 }
 
+/* The number of the first entry at or after the position. */
+size_t ps_dead_lower_bound(const struct ps_dead *d, uint64_t position);
 /* NULL: there is none. */
 struct ps_dead_entry *ps_dead_find(const struct ps_dead *d, uint64_t position);
 /* PS_ENOMEM. There is none with its position. */
