@@ -9,10 +9,12 @@
 #include "flow/aggregator_inner.h"
 
 #include "base/check.h"
+#include "base/time.h"
 #include "base/wait.h"
 #include "flow/deliver.h"
 #include "flow/pending.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -24,6 +26,9 @@ static int count_pending(void *ctx, const struct ps_event *event)
 {
     struct ps_aggregator *a = ctx;
     a->unsettled++;
+    if (a->rebuilds.count > 0 &&
+        ps_rebuilds_has(&a->rebuilds, ps_time_hour(event->timestamp_ms), event->path))
+        return 0; /* the row has it already */
     return ps_cache_count(a->cache, event, NULL);
 }
 
@@ -76,7 +81,26 @@ static int check_match(struct ps_aggregator *a, const struct ps_queue_info *info
                    first);
 }
 
-static int recover(struct ps_aggregator *a, struct ps_err *e)
+/* The cache met a row that does not decode: the next recovery makes it again. Told as a trouble of
+ * the store, which ends when that has worked. */
+static int note_damage(struct ps_aggregator *a, struct ps_err *e)
+{
+    const struct ps_rebuild *row = ps_cache_damaged(a->cache);
+    char hour[PS_HOUR_LEN + 1], text[PS_ERR_TEXT_MAX];
+    if (row == NULL)
+        return PS_ECORRUPT;
+    int r = ps_rebuilds_add(&a->rebuilds, row->hour, row->path, e);
+    if (r < 0)
+        return r;
+    ps_time_format_hour(hour, row->hour);
+    snprintf(text, sizeof text,
+             "the statistics of %.*s in %s are damaged: they are made again from their events",
+             (int)(row->path.len < 200 ? row->path.len : 200), row->path.ptr, hour);
+    ps_trouble_begin(a->config.troubles, PS_TROUBLE_STORE, PS_ECORRUPT, text);
+    return 0;
+}
+
+static int recover_once(struct ps_aggregator *a, struct ps_err *e)
 {
     const struct ps_aggregator_config *c = &a->config;
     struct ps_queue_info info;
@@ -87,6 +111,8 @@ static int recover(struct ps_aggregator *a, struct ps_err *e)
         r = ps_queue_info(c->queue, &info, e);
     if (r == 0)
         r = check_match(a, &info, e);
+    for (size_t i = 0; r == 0 && i < a->rebuilds.count; i++)
+        r = ps_cache_rebuild(a->cache, a->rebuilds.list[i], e);
     if (r == 0)
         r = ps_pending_each(c->store, c->queue, c->partition, count_pending, a, e);
     if (r < 0)
@@ -96,6 +122,18 @@ static int recover(struct ps_aggregator *a, struct ps_err *e)
     a->recovered = true;
     tell_receipts(a);
     return 0;
+}
+
+static int recover(struct ps_aggregator *a, struct ps_err *e)
+{
+    for (;;) {
+        int r = recover_once(a, e);
+        if (r != PS_ECORRUPT || ps_cache_damaged(a->cache) == NULL)
+            return r;
+        r = note_damage(a, e);
+        if (r < 0)
+            return r;
+    }
 }
 
 static int allocate(struct ps_aggregator *a)
@@ -145,6 +183,7 @@ void ps_aggregator_close(struct ps_aggregator *a)
     if (a == NULL)
         return;
     ps_cache_close(a->cache);
+    ps_rebuilds_clear(&a->rebuilds);
     ps_records_done(&a->records);
     free(a->events);
     free(a->decodes);
@@ -307,6 +346,9 @@ int ps_aggregator_take(struct ps_aggregator *a, const struct ps_parcel *parcel,
     if (r < 0 || parcel->count == 0)
         return r;
     r = store_and_count(a, parcel, refused, e);
+    if (r == PS_ECORRUPT && ps_cache_damaged(a->cache) != NULL)
+        note_damage(a,
+                    NULL); /* so that the next flush mends the row, and the next import goes on */
     if (r < 0)
         give_up(a);
     return r < 0 ? r : flush_when_full(a, e);
@@ -338,13 +380,14 @@ int ps_aggregator_flush(struct ps_aggregator *a, struct ps_err *e)
     const struct ps_aggregator_config *c = &a->config;
     int64_t start_us = ps_clock_monotonic_us(c->clock);
     int r = a->recovered ? 0 : recover(a, e);
-    if (r < 0 || (a->watermark == a->position && !a->transacting))
+    if (r < 0 || (a->watermark == a->position && !a->transacting && a->rebuilds.count == 0))
         return r;
     r = ps_cache_settle(a->cache, c->partition, a->position, ps_clock_now_ms(c->clock), e);
     if (a->transacting)
         r = end_transaction(a, r, e);
     if (r < 0)
         return r;
+    ps_rebuilds_clear(&a->rebuilds);
     a->watermark = a->position;
     a->counters.watermark = a->watermark;
     a->counters.flushes++;

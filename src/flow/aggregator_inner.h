@@ -8,6 +8,7 @@
 
 #include "flow/aggregator.h"
 #include "flow/cache.h"
+#include "flow/rebuild.h"
 
 #include <pthread.h>
 
@@ -34,8 +35,9 @@ struct ps_aggregator {
     uint64_t unsettled; /* events applied since the last flush */
     uint64_t watermark;
     bool recovered;
-    bool untold;      /* what became of `records` was not told to the receipts yet */
-    bool transacting; /* events are taken that did not come from the queue */
+    struct ps_rebuilds rebuilds; /* rows made again since the last flush */
+    bool untold;                 /* what became of `records` was not told to the receipts yet */
+    bool transacting;            /* events are taken that did not come from the queue */
     uint64_t taken_fresh, taken_duplicates; /* of these; counted when they are committed */
     int64_t flushed_us, flush_cost_us, heartbeat_us;
     struct ps_aggregator_counters counters;

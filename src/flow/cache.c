@@ -24,7 +24,8 @@ struct ps_cache {
     size_t hour_count, hour_cap;
     size_t last_hour; /* index of the hour used last */
     size_t dirty;
-    uint32_t generation; /* one more at each settle */
+    uint32_t generation;       /* one more at each settle */
+    struct ps_rebuild damaged; /* the row that did not decode; path absent: none */
 };
 
 int ps_cache_open(struct ps_cache **ret, struct ps_store *store, size_t bytes_max,
@@ -55,6 +56,7 @@ void ps_cache_clear(struct ps_cache *c)
     ps_aggmap_init(&c->map);
     forget_hours(c);
     c->dirty = 0;
+    c->damaged.path = PS_STR_NONE;
 }
 
 void ps_cache_close(struct ps_cache *c)
@@ -139,14 +141,22 @@ static int find_hour(struct ps_cache *c, int32_t hour, struct ps_hour **ret, str
 /* --- entries --- */
 
 struct row_load {
-    const struct ps_alloc *alloc;
+    struct ps_cache *cache;
     struct ps_aggregate *into;
+    struct ps_err *e;
 };
 
 static int load_row(void *ctx, const struct ps_stat_row *row)
 {
     struct row_load *load = ctx;
-    return ps_aggregate_unpack(&row->stat, load->alloc, load->into);
+    struct ps_rebuild *damaged = &load->cache->damaged;
+    int r = ps_aggregate_unpack(&row->stat, &load->cache->map.alloc, load->into);
+    if (r != PS_ECORRUPT || row->path.len > sizeof damaged->bytes)
+        return r < 0 ? ps_fail(load->e, r, "cache: no memory for a row") : 0;
+    damaged->hour = row->hour;
+    ps_copy(damaged->bytes, row->path.ptr, row->path.len);
+    damaged->path = (struct ps_str){damaged->bytes, row->path.len};
+    return ps_fail(load->e, r, "the statistics of a path do not decode");
 }
 
 /* The entry of a path that may have a row: from memory, else from the store, else empty. */
@@ -159,7 +169,7 @@ static int find_entry(struct ps_cache *c, int32_t hour, struct ps_str path, uint
         if (entry == NULL)
             return ps_fail(e, PS_ENOMEM, "cache: no memory for an aggregate");
         if (may_have_row) {
-            struct row_load load = {.alloc = &c->map.alloc, .into = &entry->aggregate};
+            struct row_load load = {.cache = c, .into = &entry->aggregate, .e = e};
             struct ps_stats_query q = {.from_hour = hour, .to_hour = hour, .path = path};
             int r = ps_store_stats(c->store, &q, load_row, &load, e);
             if (r < 0)
@@ -177,6 +187,27 @@ static void mark_dirty(struct ps_cache *c, struct ps_aggmap_entry *entry)
         entry->dirty = true;
         c->dirty++;
     }
+}
+
+const struct ps_rebuild *ps_cache_damaged(const struct ps_cache *c)
+{
+    return c->damaged.path.ptr != NULL ? &c->damaged : NULL;
+}
+
+int ps_cache_rebuild(struct ps_cache *c, const struct ps_rebuild *row, struct ps_err *e)
+{
+    uint64_t hash = ps_hash64(row->path.ptr, row->path.len, 0);
+    struct ps_hour *hour;
+    int r = find_hour(c, row->hour, &hour, e);
+    if (r < 0)
+        return r;
+    PS_ASSERT(ps_aggmap_find(&c->map, row->hour, row->path, hash) == NULL);
+    struct ps_aggmap_entry *entry = ps_aggmap_add(&c->map, row->hour, row->path, hash);
+    if (entry == NULL)
+        return ps_fail(e, PS_ENOMEM, "cache: no memory for an aggregate");
+    entry->touched = c->generation;
+    mark_dirty(c, entry);
+    return ps_rebuild_row(c->store, row, &c->map.alloc, &entry->aggregate, e);
 }
 
 /* The loser's entry, from memory or from its row. */

@@ -9,6 +9,7 @@
 #ifndef PS_FLOW_CACHE_H
 #define PS_FLOW_CACHE_H
 
+#include "flow/rebuild.h"
 #include "port/store.h"
 
 struct ps_cache;
@@ -21,6 +22,11 @@ void ps_cache_close(struct ps_cache *c);
 void ps_cache_prefetch(const struct ps_cache *c, const struct ps_event *event);
 /* Counts one new event in the aggregate of its path and hour, or in the other's. */
 int ps_cache_count(struct ps_cache *c, const struct ps_event *event, struct ps_err *e);
+/* The row that made ps_cache_count fail with PS_ECORRUPT, until the next clear; or NULL. */
+const struct ps_rebuild *ps_cache_damaged(const struct ps_cache *c);
+/* Right after a clear: the row as all its stored events make it, to be written at the next settle.
+ */
+int ps_cache_rebuild(struct ps_cache *c, const struct ps_rebuild *row, struct ps_err *e);
 bool ps_cache_is_dirty(const struct ps_cache *c);
 /* Over its bytes: settle now. */
 bool ps_cache_is_full(const struct ps_cache *c);

@@ -115,8 +115,12 @@ static int load_row(void *ctx, const struct ps_stat_row *row)
     if (!is_other(entry))
         audit->stored_paths++;
     int r = ps_aggregate_unpack(&row->stat, &audit->stored.alloc, &entry->aggregate);
-    return r < 0 ? ps_fail(audit->e, r, "the row of hour %d and path %.*s does not decode",
-                           (int)row->hour, (int)row->path.len, row->path.ptr)
+    char hour[PS_HOUR_LEN + 1];
+    ps_time_format_hour(hour, row->hour);
+    return r < 0 ? ps_fail(audit->e, r,
+                           "the statistics of %.*s in %s are damaged; the next event or log line "
+                           "of that path and hour has them made again from their events",
+                           (int)row->path.len, row->path.ptr, hour)
                  : 0;
 }
 
