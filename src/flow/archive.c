@@ -6,6 +6,7 @@
 
 #include "base/time.h"
 #include "flow/day_object.h"
+#include "flow/overwrite.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,7 +146,10 @@ static int write_and_verify(struct ps_archiver *a, int32_t day, struct ps_day_ob
     struct relay relay = {a, day, PS_PHASE_ARCHIVE};
     ps_archive_key(key, day);
     tidy_up(a, key, warning);
-    int r = ps_day_object_write(a->store, day, a->objects, key, relay_progress, &relay, ret, e);
+    int r = ps_overwrite_check(a->store, day, a->objects, key, PS_OVERWRITE_EVENTS_MAX,
+                               relay_progress, &relay, e);
+    if (r == 0)
+        r = ps_day_object_write(a->store, day, a->objects, key, relay_progress, &relay, ret, e);
     relay.phase = PS_PHASE_VERIFY;
     if (r == 0)
         r = ps_day_object_read(a->objects, key, NULL, NULL, relay_progress, &relay, &back, e);

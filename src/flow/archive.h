@@ -4,6 +4,9 @@
  *     seal (pending) → stream to events-archive/YYYY/MM/YYYY-MM-DD.jsonl.gz → read it back: count
  * and SHA-256 → completed → drop the day → cleaned
  *
+ * An object that is there already is replaced only when the store has all its events
+ * (flow/overwrite.h).
+ *
  * Safe to interrupt at any instruction: a day found pending is archived from its beginning, a
  * completed one is cleaned after its object was read back once more. A failure leaves the day in
  * the database, marked failed with the reason, and the next run tries again. Events for a sealed or

@@ -9,8 +9,8 @@
 
 #include "base/buf.h"
 #include "base/check.h"
-#include "core/archive_line.h"
 #include "core/hash.h"
+#include "flow/lines.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +121,8 @@ struct reading {
     struct ps_known *known;
     struct item *items; /* of one day, by hash */
     size_t count;
-    char line[PS_ARCHIVE_LINE_MAX], scratch[PS_ARCHIVE_LINE_MAX];
-    size_t len; /* of a line that is not all there yet */
+    struct ps_lines lines;
+    char scratch[PS_ARCHIVE_LINE_MAX];
 };
 
 static void look_up(struct reading *d, struct ps_str id)
@@ -156,8 +156,9 @@ static bool find_id(const char *line, size_t len, struct ps_str *ret)
     return ret->len > 0 && memchr(ret->ptr, '\\', ret->len) == NULL;
 }
 
-static int take_line(struct reading *d, const char *line, size_t len, struct ps_err *e)
+static int take_line(void *ctx, const char *line, size_t len, struct ps_err *e)
 {
+    struct reading *d = ctx;
     struct ps_event event;
     struct ps_str id;
     if (find_id(line, len, &id)) {
@@ -168,31 +169,6 @@ static int take_line(struct reading *d, const char *line, size_t len, struct ps_
         return ps_fail(e, PS_ECORRUPT, "a line of the archive is not an event");
     look_up(d, event.id);
     return 0;
-}
-
-static int take_bytes(void *ctx, const void *bytes, size_t len, struct ps_err *e)
-{
-    struct reading *d = ctx;
-    const char *p = bytes, *end = p + len;
-    int r = 0;
-    while (r == 0 && p < end) {
-        const char *newline = memchr(p, '\n', (size_t)(end - p));
-        size_t n = (size_t)((newline != NULL ? newline : end) - p);
-        if (d->len + n > sizeof d->line)
-            return ps_fail(e, PS_ECORRUPT, "a line of the archive is too long");
-        if (newline != NULL && d->len == 0) {
-            r = take_line(d, p, n, e);
-        } else {
-            memcpy(d->line + d->len, p, n);
-            d->len += n;
-            if (newline != NULL) {
-                r = take_line(d, d->line, d->len, e);
-                d->len = 0;
-            }
-        }
-        p += n + (newline != NULL);
-    }
-    return r;
 }
 
 /* What was seen counts only when the object as a whole is what was archived. */
@@ -206,8 +182,10 @@ static int read_day(struct ps_known *k, struct ps_archiver *a, struct item *item
         d->known = k;
         d->items = items;
         d->count = count;
-        d->len = 0;
-        r = ps_archive_read(a, items[0].day, take_bytes, d, &archived, e);
+        d->lines.fn = take_line;
+        d->lines.ctx = d;
+        d->lines.len = 0;
+        r = ps_archive_read(a, items[0].day, ps_lines_take, &d->lines, &archived, e);
     }
     free(d);
     for (size_t i = 0; i < count; i++)

@@ -15,6 +15,7 @@
 #include "flow/aggregator.h"
 #include "flow/archive.h"
 #include "flow/day_object.h"
+#include "flow/overwrite.h"
 #include "support/faulty_objects.h"
 
 #include <sys/stat.h>
@@ -512,7 +513,7 @@ static void every_call_to_the_objects_fails_once(void **state)
             int r = archive(l, day);
             if (object_faults.calls < call) { /* more than there are */
                 assert_int_equal(r, 0);
-                assert_true(call > 3);
+                assert_true(call > 4); /* tidy up, look, put, get */
                 ps_buf_done(&before);
                 day--;
                 break;
@@ -692,6 +693,12 @@ static void a_completed_day_is_looked_at_again(void **state)
         if (what == 3)
             OK(ps_objects_put(l->plain, key, same_count.ptr, same_count.len, &test_err));
         expect_untouched(l, day, &before);
+        if (what >= 2) { /* whose it is now nobody knows: a person moves it away */
+            assert_int_equal(archive(l, day), PS_EEXIST);
+            assert_int_equal(look_at(l, day).state, PS_DAY_FAILED);
+            expect_untouched(l, day, &before);
+            OK(ps_objects_remove(l->plain, key, &test_err));
+        }
         archive_well(l, day, &before);
         assert_int_equal(look_at(l, day).state, PS_DAY_CLEANED);
         ps_buf_done(&before);
@@ -718,7 +725,201 @@ static void a_completed_day_waits_for_its_object(void **state)
     ps_buf_done(&before);
 }
 
+/* --- I5: what lies there already --- */
+
+static void put_there(struct life *l, int32_t day, const struct ps_buf *lines)
+{
+    struct ps_packer *p = NULL;
+    struct ps_buf b;
+    char key[PS_ARCHIVE_KEY_BYTES];
+    ps_archive_key(key, day);
+    dump_init(&b);
+    OK(ps_packer_open(&p, 1, gather, &b, &test_err));
+    OK(ps_packer_write(p, lines->ptr, lines->len, &test_err));
+    OK(ps_packer_finish(p, &test_err));
+    ps_packer_close(p);
+    OK(ps_objects_put(l->plain, key, b.ptr, b.len, &test_err));
+    ps_buf_done(&b);
+}
+
+/* The line of an event that this database has never had. */
+static void add_foreign_line(struct ps_buf *to, const char *id, int64_t timestamp_ms)
+{
+    struct ps_event event = plain_event(id, timestamp_ms);
+    OK(dump_line(to, &event));
+}
+
+/* Refused with all of `words`, and object, store and day are as before. */
+static void expect_refused(struct life *l, int32_t day, const char *const words[3])
+{
+    struct ps_buf before = stored(l, day), object = raw_object(l, day);
+    size_t kept = counted(l, day);
+    assert_int_equal(archive(l, day), PS_EEXIST);
+    struct ps_buf after = raw_object(l, day);
+    struct seen seen = look_at(l, day);
+    expect_same(&object, &after, "object");
+    expect_untouched(l, day, &before);
+    assert_int_equal(seen.state, PS_DAY_FAILED);
+    assert_true(seen.is_stored);
+    assert_int_equal(counted(l, day), kept);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(strstr(test_err.text, words[i]));
+    ps_buf_done(&before);
+    ps_buf_done(&object);
+    ps_buf_done(&after);
+}
+
+/* I5: another data directory archived there, or the database is a new one. One event is enough,
+ * also one that shares its id or its time with one of ours. */
+static void an_object_with_other_events_is_not_replaced(void **state)
+{
+    struct life *l = *state;
+    char ids[64];
+    int64_t at = (int64_t)OLD * PS_MS_PER_DAY;
+    add_events(l, OLD, 0, FEW);
+    struct ps_buf ours = stored(l, OLD), more = stored(l, OLD), few;
+    for (int i = 0; i < 3; i++) { /* a new id; the time of event 0; the id of event 3 */
+        static const char *const words[][3] = {
+            {"2025-10-05.jsonl.gz already holds 41 events, 1 of which", "archive_dir", "s3_bucket"},
+            {"2025-10-05.jsonl.gz already holds 41 events, 1 of which", "move", "import"},
+            {"2025-10-05.jsonl.gz already holds 41 events, 1 of which", "another data", "database"},
+        };
+        snprintf(ids, sizeof ids, "foreign-%d-3", OLD);
+        more.len = ours.len;
+        add_foreign_line(&more, i == 2 ? ids : "not-ours", i == 1 ? at : at + 77);
+        put_there(l, OLD, &more);
+        expect_refused(l, OLD, words[i]);
+    }
+    dump_init(&few);
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(ids, sizeof ids, "b-%u", i);
+        add_foreign_line(&few, ids, at + i);
+    }
+    put_there(l, OLD, &few);
+    expect_refused(l, OLD, (const char *const[3]){"holds 5 events, 5 of which", "", ""});
+    char key[PS_ARCHIVE_KEY_BYTES];
+    ps_archive_key(key, OLD);
+    OK(ps_objects_remove(l->plain, key, &test_err));
+    archive_well(l, OLD, &ours);
+    ps_buf_done(&ours);
+    ps_buf_done(&more);
+    ps_buf_done(&few);
+}
+
+/* A run was killed between upload and mark; then more events came. Part by part, too. */
+static void an_object_whose_events_are_all_here_is_replaced(void **state)
+{
+    struct life *l = *state;
+    char key[PS_ARCHIVE_KEY_BYTES];
+    add_events(l, OLD, 0, FEW);
+    struct ps_buf first = stored(l, OLD);
+    put_there(l, OLD, &first);
+    add_events(l, OLD, FEW, 5);
+    struct ps_buf both = stored(l, OLD);
+    ps_archive_key(key, OLD);
+    for (size_t part = 1; part <= FEW + 1; part++)
+        OK(ps_overwrite_check(l->reader, OLD, l->plain, key, part, NULL, NULL, &test_err));
+    archive_well(l, OLD, &both);
+    ps_buf_done(&first);
+    ps_buf_done(&both);
+}
+
+/* However many events are looked for at once. */
+static void what_is_missing_is_counted_in_every_part(void **state)
+{
+    struct life *l = *state;
+    char key[PS_ARCHIVE_KEY_BYTES], id[32];
+    add_events(l, OLD, 0, FEW);
+    struct ps_buf lines = stored(l, OLD);
+    for (unsigned i = 0; i < 9; i++) {
+        snprintf(id, sizeof id, "other-%u", i);
+        add_foreign_line(&lines, id, (int64_t)OLD * PS_MS_PER_DAY + i);
+    }
+    put_there(l, OLD, &lines);
+    ps_archive_key(key, OLD);
+    for (size_t part = 1; part <= FEW + 10; part++) {
+        assert_int_equal(
+            ps_overwrite_check(l->reader, OLD, l->plain, key, part, NULL, NULL, &test_err),
+            PS_EEXIST);
+        assert_non_null(strstr(test_err.text, "holds 49 events, 9 of which"));
+    }
+    ps_buf_done(&lines);
+}
+
+/* I5: what cannot be read may be anybody's. */
+static void a_damaged_object_is_not_replaced(void **state)
+{
+    struct life *l = *state;
+    static const char *const words[] = {"2025-10-05.jsonl.gz is there already", "damaged", "move"};
+    char key[PS_ARCHIVE_KEY_BYTES];
+    add_events(l, OLD, 0, FEW);
+    struct ps_buf ours = stored(l, OLD), no_events;
+    ps_archive_key(key, OLD);
+    put_there(l, OLD, &ours);
+    struct ps_buf packed = raw_object(l, OLD);
+    OK(ps_objects_put(l->plain, key, packed.ptr, packed.len - 9, &test_err));
+    expect_refused(l, OLD, words);
+    OK(ps_objects_put(l->plain, key, "garbage", 7, &test_err));
+    expect_refused(l, OLD, words);
+    no_events = other_object(3);
+    OK(ps_objects_put(l->plain, key, no_events.ptr, no_events.len, &test_err));
+    expect_refused(l, OLD, words);
+    OK(ps_objects_remove(l->plain, key, &test_err));
+    archive_well(l, OLD, &ours);
+    ps_buf_done(&ours);
+    ps_buf_done(&packed);
+    ps_buf_done(&no_events);
+}
+
+/* S3 without the right to list says 403 for what is not there. */
+static void an_object_that_may_not_be_seen_is_not_replaced(void **state)
+{
+    struct life *l = *state;
+    add_events(l, OLD, 0, FEW);
+    struct ps_buf before = stored(l, OLD);
+    object_faults.fail_at = 2;
+    object_faults.code = PS_EDENIED;
+    assert_int_equal(archive(l, OLD), PS_EDENIED);
+    assert_non_null(strstr(test_err.text, "s3:ListBucket"));
+    assert_int_equal(object_faults.calls, 2); /* nothing written */
+    expect_untouched(l, OLD, &before);
+    ps_buf_done(&before);
+}
+
+/* The ledger's own object, with and without new events. */
+static void a_restored_day_replaces_its_object(void **state)
+{
+    struct life *l = *state;
+    struct ps_archived ret;
+    add_events(l, OLD, 0, FEW);
+    OK(archive(l, OLD));
+    for (unsigned i = 0; i < 2; i++) {
+        OK(ps_archive_restore(&l->archiver, OLD, &ret, &test_err));
+        add_events(l, OLD, FEW, i);
+        struct ps_buf now = stored(l, OLD);
+        archive_well(l, OLD, &now);
+        ps_buf_done(&now);
+    }
+}
+
 /* --- stopping --- */
+
+/* Also while a large object that lies there is looked at. */
+static void a_look_can_be_stopped(void **state)
+{
+    struct life *l = *state;
+    add_events(l, OLD, 0, MANY);
+    struct ps_buf lines = stored(l, OLD);
+    put_there(l, OLD, &lines);
+    l->stop_phase = PS_PHASE_ARCHIVE + 1;
+    l->stop_code = PS_ESTOP;
+    assert_int_equal(archive(l, OLD), PS_ESTOP);
+    assert_int_equal(l->reports[PS_PHASE_ARCHIVE], 1);
+    assert_int_equal(look_at(l, OLD).state, PS_DAY_PENDING);
+    l->stop_phase = 0;
+    archive_well(l, OLD, &lines);
+    ps_buf_done(&lines);
+}
 
 static void stopping_is_no_failure(void **state)
 {
@@ -943,7 +1144,7 @@ static void a_run_goes_on_after_a_failure(void **state)
         before[i] = stored(l, OLD + i);
     }
     add_events(l, DAY - RETENTION, 0, FEW);
-    object_faults.fail_at = 5; /* of the second day: tidy up, put, get a day */
+    object_faults.fail_at = 7; /* of the second day: tidy up, look, put, get a day */
     object_faults.code = PS_EDENIED;
     assert_int_equal(ps_archive_run(&l->archiver, &sum, &test_err), PS_EDENIED);
     assert_non_null(strstr(test_err.text, "injected"));
@@ -1052,7 +1253,7 @@ static void a_large_day_goes_in_parts(void **state)
         assert_int_equal(r, PS_EIO);
         assert_int_equal(look_at(l, OLD).state, PS_DAY_FAILED);
     }
-    assert_true(call > 5); /* begin, two parts, finish, get */
+    assert_true(call > 6); /* look, begin, two parts, finish, get */
     faults_end();
     expect_archived(l, OLD, &before);
     OK(ps_objects_list(l->plain, "", count_object, &objects, &test_err));
@@ -1076,6 +1277,15 @@ static const struct contract_case cases[] = {
     {"wrong bytes are not believed", wrong_bytes_are_not_believed},
     {"a completed day is looked at again", a_completed_day_is_looked_at_again},
     {"a completed day waits for its object", a_completed_day_waits_for_its_object},
+    {"an object with other events is not replaced", an_object_with_other_events_is_not_replaced},
+    {"an object whose events are all here is replaced",
+     an_object_whose_events_are_all_here_is_replaced},
+    {"what is missing is counted in every part", what_is_missing_is_counted_in_every_part},
+    {"a damaged object is not replaced", a_damaged_object_is_not_replaced},
+    {"an object that may not be seen is not replaced",
+     an_object_that_may_not_be_seen_is_not_replaced},
+    {"a restored day replaces its object", a_restored_day_replaces_its_object},
+    {"a look can be stopped", a_look_can_be_stopped},
     {"stopping is no failure", stopping_is_no_failure},
     {"an event while its day leaves is refused", an_event_while_its_day_leaves_is_refused},
     {"the seal decides", the_seal_decides},
