@@ -144,7 +144,7 @@ static int take_answer(struct ps_sink_daemon *d, struct ps_sunk *sunk, struct ps
     sunk->rejected += number(answer, "rejected", scratch);
     if (stored.len == 0 || stored.ptr[0] != '{') {
         sunk->waiting += number(answer, "accepted", scratch);
-        return ps_fail(e, PS_EBUSY,
+        return ps_fail(e, PS_EIO,
                        "the daemon has the events on disk but cannot store them right now: see "
                        "its /api/health; import again when it counts");
     }
@@ -172,7 +172,7 @@ static bool are_letters_full(struct ps_sink_daemon *d, long status)
 /* What the daemon says is wrong, for a person. */
 static int fail_told(struct ps_sink_daemon *d, long status, struct ps_err *e)
 {
-    int code = are_letters_full(d, status) ? PS_EFULL : status == STATUS_BUSY ? PS_EBUSY : PS_EIO;
+    int code = are_letters_full(d, status) ? PS_EFULL : PS_EIO;
     struct ps_str message = error_member(d, "message");
     if (message.ptr == NULL || message.len == 0)
         message = ps_buf_str(&d->answer);
