@@ -624,6 +624,38 @@ static void test_damage_within_a_call(void **state)
     flip_every_bit(w, durable, SEVERAL + 1);
 }
 
+/* I3: what a reader finds damaged while the queue is open takes no more events, not even those of
+ * an append that is under way, until it is opened again. */
+static void test_nothing_is_taken_behind_damage(void **state)
+{
+    struct world *w = *state;
+    struct ps_str record = {"record 5", 8};
+    make_several(w);
+    for (int cut_short = 0; cut_short < 2; cut_short++) {
+        store(w, w->bytes, w->len);
+        struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+        OK(ps_queue_append(q, &record, 1, &test_err));
+        int fd = open(w->file, O_WRONLY);
+        if (cut_short)
+            assert_int_equal(ftruncate(fd, (off_t)w->len - 1), 0);
+        else
+            assert_int_equal(pwrite(fd, "!", 1, (off_t)w->len - 1), 1);
+        close(fd);
+        assert_int_equal(read_all(w, q), PS_ECORRUPT);
+        assert_int_equal(ps_queue_sync(q, NULL, &test_err), PS_ECORRUPT);
+        assert_non_null(strstr(test_err.text, "nothing is taken behind it"));
+        assert_int_equal(ps_queue_append(q, &record, 1, &test_err), PS_ECORRUPT);
+        assert_int_equal(ps_queue_sync(q, NULL, &test_err), PS_ECORRUPT);
+        assert_int_equal(file_size(w), w->len - (size_t)cut_short); /* nothing was written */
+        ps_queue_close(q);
+    }
+    store(w, w->bytes, w->len); /* restored */
+    struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+    add_records(q, SEVERAL, 1);
+    assert_int_equal(read_all(w, q), SEVERAL + 1);
+    ps_queue_close(q);
+}
+
 /* What the opening cut off a torn tail is told, so that somebody can write it into a log. */
 static void test_a_cut_tail_is_told(void **state)
 {
@@ -675,6 +707,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flipped_bits_in_letters_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_within_a_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cut_tail_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_is_taken_behind_damage, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

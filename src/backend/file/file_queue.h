@@ -36,6 +36,7 @@ struct file_queue {
     struct segment *segments; /* by base, the last one is being appended to */
     size_t count, cap;
     uint64_t durable;
+    bool damaged; /* a reader found what cannot be read: nothing is taken behind it */
     struct ps_queue_info letters; /* numbers of `dead`, so that who asks waits for no disk */
 
     pthread_mutex_t dead_lock; /* alone: who buries waits for the disk, who reads does not */

@@ -173,6 +173,18 @@ static uint64_t live_bytes(struct file_queue *q)
     return appended_to(q) - first;
 }
 
+/* Events behind a hole reach no database: nobody may be told that they are safe. */
+static int check_sound(struct file_queue *q, struct ps_err *e)
+{
+    pthread_mutex_lock(&q->lock);
+    bool damaged = q->damaged;
+    pthread_mutex_unlock(&q->lock);
+    return damaged ? ps_fail(e, PS_ECORRUPT,
+                             "queue: a record in it is damaged, so nothing is taken behind it: "
+                             "stop, restore its segment or move it away, and start again")
+                   : 0;
+}
+
 static int append(struct ps_queue *queue, const struct ps_str *records, size_t count,
                   struct ps_err *e)
 {
@@ -181,7 +193,9 @@ static int append(struct ps_queue *queue, const struct ps_str *records, size_t c
     size_t bytes = PS_FRAME_HEADER_BYTES + PS_FRAME_MARK_BYTES;
     for (size_t i = 0; i < count; i++)
         bytes += PS_FRAME_HEADER_BYTES + records[i].len;
-    int r = q->must_roll ? roll_over(q, e) : 0;
+    int r = check_sound(q, e);
+    if (r == 0 && q->must_roll)
+        r = roll_over(q, e);
     if (r < 0)
         return r;
     bool is_full = live_bytes(q) + bytes > q->limits.bytes_max;
@@ -212,11 +226,12 @@ static int append(struct ps_queue *queue, const struct ps_str *records, size_t c
 static int sync_queue(struct ps_queue *queue, uint64_t *ret_end, struct ps_err *e)
 {
     struct file_queue *q = ps_file_of(queue);
-    int r = q->must_roll ? roll_over(q, e) : 0;
-    if (r == 0 && q->append.len > 0) {
+    int r = check_sound(q, e);
+    if (r == 0 && q->must_roll)
+        r = roll_over(q, e);
+    if (r == 0 && q->append.len > 0)
         r = flush(q, e);
-        clear_append(q); /* after a failure none of them: their producers are told */
-    }
+    clear_append(q); /* after a failure none of them: their producers are told */
     if (r < 0)
         return r;
     pthread_mutex_lock(&q->lock);

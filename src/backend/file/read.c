@@ -116,6 +116,14 @@ static int read_frames(struct file_queue *q, uint64_t from, uint64_t end, size_t
     return r;
 }
 
+/* Whatever is appended from now on would stand behind the hole: append and sync refuse. */
+static void note_damage(struct file_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->damaged = true;
+    pthread_mutex_unlock(&q->lock);
+}
+
 int ps_file_read(struct ps_queue *queue, uint64_t from, size_t records_max, struct ps_records *ret,
                  struct ps_err *e)
 {
@@ -136,6 +144,8 @@ int ps_file_read(struct ps_queue *queue, uint64_t from, size_t records_max, stru
             r = read_frames(q, from, s.end, records_max, ret, e);
         else
             ret->next_position = from;
+        if (r == PS_ECORRUPT)
+            note_damage(q);
         if (r < 0) {
             ret->count = 0;
             return r;
