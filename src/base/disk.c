@@ -48,6 +48,11 @@ void ps_disk_set(const struct ps_disk_ops *ops)
     disk = ops;
 }
 
+bool ps_disk_is_full(int number)
+{
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
 int ps_disk_open(int dir, const char *path, int flags, mode_t mode)
 {
     int fd;

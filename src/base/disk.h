@@ -36,6 +36,9 @@ extern const struct ps_disk_ops ps_disk_real;
 /* From now on, calls go to `ops`. */
 void ps_disk_set(const struct ps_disk_ops *ops);
 
+/* Does this errno say that there is no room: on the disk, in a quota, below a limit on sizes? */
+bool ps_disk_is_full(int number);
+
 int ps_disk_open(int dir, const char *path, int flags, mode_t mode);
 /* Up to `len` bytes from `at` on, fewer only where the file ends: their number. */
 ssize_t ps_disk_read(int fd, void *to, size_t len, off_t at);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,7 +148,8 @@ static int run(struct ps_cli *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct ps_cli c;
-    umask(0027); /* what is counted is nobody else's business */
+    umask(0027);              /* what is counted is nobody else's business */
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk, and told like one */
     keep_memory();
     ps_term_init();
     if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))

@@ -246,7 +246,8 @@ void ps_datadir_undo(struct ps_datadir *d)
     remove_files(d->queue, true);
     ps_disk_rmdir(AT_FDCWD, d->queue);
     snprintf(part, sizeof part, "%s/objects", d->path);
-    ps_disk_rmdir(AT_FDCWD, part); /* an empty one: a day archived is not nothing */
+    ps_disk_rmdir(AT_FDCWD, part);   /* an empty one: a day archived is not nothing */
+    ps_disk_unlink(AT_FDCWD, d->kv); /* before the database that it knows of */
     remove_files(d->path, false);
     snprintf(part, sizeof part, "%s", d->path);
     while (strlen(part) >= d->made &&

@@ -3,6 +3,7 @@
 
 #include "backend/registry.h"
 #include "base/log.h"
+#include "daemon/identity.h"
 #include "daemon/watch.h"
 
 #include <stdio.h>
@@ -25,6 +26,19 @@ static int open_aggregator(struct ps_engine *g, struct ps_store **ret_store,
     if (r < 0)
         return r;
     ps_store_limit_log(*ret_store, (uint64_t)c->max_wal_size);
+    struct ps_identity identity = {
+        .store = *ret_store,
+        .kv = g->kv,
+        .secret = g->secret,
+        .database = g->dir.database,
+        .secret_file = g->dir.secret,
+        .new_database = c->new_database,
+        .new_secret = c->new_secret,
+        .now_ms = ps_clock_now_ms(g->clock),
+    };
+    r = ps_identity_check(&identity, e);
+    if (r < 0)
+        return r;
     struct ps_aggregator_config config = {
         .store = *ret_store,
         .queue = g->queue,

@@ -210,12 +210,17 @@ static void tell_connections(struct server *s)
 
 static int open_server(struct server *s, const struct ps_config *config, struct ps_err *e)
 {
+    struct ps_err why;
     int r = ps_descriptors_share(ps_descriptors_raise(), PS_API_CONNECTIONS_MAX,
                                  PS_API_CONNECTIONS_SPARE, &s->connections, e);
     if (r == 0)
-        r = ps_engine_open(&s->engine, config, e);
-    if (r < 0)
+        r = ps_engine_open(&s->engine, config, &why);
+    else
         return r;
+    if (r == PS_EFULL)
+        return ps_fail(e, r, "%s; nothing is lost: it starts again once there is room", why.text);
+    if (r < 0)
+        return ps_fail(e, r, "%s", why.text);
     tell_connections(s);
     struct ps_keeper_config keeper = {
         .config = config,

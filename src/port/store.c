@@ -112,6 +112,22 @@ int ps_store_pressure(struct ps_store *s, struct ps_err *e)
     return s->ops->pressure == NULL ? 0 : s->ops->pressure(s, e);
 }
 
+bool ps_store_has_meta(const struct ps_store *s)
+{
+    return s->ops->meta != NULL;
+}
+
+int ps_store_meta(struct ps_store *s, const char *name, int64_t *ret, struct ps_err *e)
+{
+    return s->ops->meta(s, name, ret, e);
+}
+
+int ps_store_set_meta(struct ps_store *s, const char *name, int64_t value, struct ps_err *e)
+{
+    PS_ASSERT(!s->in_transaction);
+    return s->ops->set_meta(s, name, value, e);
+}
+
 int ps_store_begin(struct ps_store *s, struct ps_err *e)
 {
     PS_ASSERT(!s->in_transaction);

@@ -148,6 +148,9 @@ struct ps_store_ops {
     /* Both may be NULL: there is no log that a reader could keep long. */
     void (*limit_log)(struct ps_store *s, uint64_t max_bytes);
     int (*pressure)(struct ps_store *s, struct ps_err *e);
+    /* Both may be NULL. */
+    int (*meta)(struct ps_store *s, const char *name, int64_t *ret, struct ps_err *e);
+    int (*set_meta)(struct ps_store *s, const char *name, int64_t value, struct ps_err *e);
 };
 
 struct ps_store {
@@ -207,6 +210,12 @@ int ps_store_freeze(struct ps_store *s, bool on, struct ps_err *e);
 void ps_store_limit_log(struct ps_store *s, uint64_t max_bytes);
 /* PS_EBUSY with a text while readers keep the log at half of its maximum or more; else 0. */
 int ps_store_pressure(struct ps_store *s, struct ps_err *e);
+
+/* Numbers about the store as a whole, by name; for a store that has them. PS_ENOENT: not set. */
+bool ps_store_has_meta(const struct ps_store *s);
+int ps_store_meta(struct ps_store *s, const char *name, int64_t *ret, struct ps_err *e);
+/* Durable when it returns; not inside a transaction. */
+int ps_store_set_meta(struct ps_store *s, const char *name, int64_t value, struct ps_err *e);
 
 /* What is applied and settled from begin to commit is durable together, or not at all; other
  * handles do not write meanwhile. Once an apply or settle in between has failed, so does all that

@@ -27,6 +27,9 @@ enum ps_secret_use {
 int ps_secret_load(const char *file, enum ps_secret_use use, uint8_t ret[PS_SECRET_BYTES],
                    bool *ret_made, struct ps_err *e);
 
+/* A number that is another one for another secret, and tells nothing of it. */
+int ps_secret_print(const uint8_t secret[PS_SECRET_BYTES], int64_t *ret, struct ps_err *e);
+
 /* Random bytes from the system, at most 256 in one go for one system call. */
 void ps_random_fill(void *to, size_t n);
 uint64_t ps_random64(void);

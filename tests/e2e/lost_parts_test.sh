@@ -57,6 +57,25 @@ cmp -s "$D/secret" "$T/old"
 [ $? -eq 1 ]
 report $? "and another one"
 
+fresh
+head -c 32 /dev/urandom >"$T/other"
+cp -p "$D/secret" "$T/secret"
+cat "$T/other" >"$D/secret"
+refused "serve with another secret" "$D/secret is another one than $D/pathstats.db was made with.*--new-secret" serve --listen 127.0.0.1:0
+refused "import with another secret" "$D/secret is another one" import $LOG
+ok "reading goes on" "$PATHSTATS" verify --data-dir "$D"
+cat "$T/secret" >"$D/secret"
+ok "put back, it goes on" "$PATHSTATS" import --data-dir "$D" $LOG
+cat "$T/other" >"$D/secret"
+ok "--new-secret takes the other one" "$PATHSTATS" import --new-secret --data-dir "$D" $LOG
+ok "once is enough" "$PATHSTATS" import --data-dir "$D" $LOG
+cat "$T/secret" >"$D/secret"
+refused "and the old one is another one now" "$D/secret is another one" import $LOG
+sql "$D" "DELETE FROM meta WHERE name = 'secret'"
+ok "a database from before takes the secret that is there" "$PATHSTATS" import --data-dir "$D" $LOG
+cat "$T/other" >"$D/secret"
+refused "from then on" "$D/secret is another one" import $LOG
+
 # --- the kv ---
 
 fresh
@@ -70,6 +89,32 @@ stop_server
 ok "the events are all there" "$PATHSTATS" verify --data-dir "$D"
 
 # --- the database ---
+
+lost_database="$D/pathstats.db is new, not the one that was here last: put that one back.*--new-database"
+for how in deleted empty; do
+    fresh
+    mv "$D/pathstats.db" "$T/old.db"
+    [ $how = deleted ] || : >"$D/pathstats.db"
+    refused "$how: serve" "$lost_database" serve --listen 127.0.0.1:0
+    refused "$how: import, after that" "$lost_database" import $LOG
+    mv "$T/old.db" "$D/pathstats.db"
+    ok "$how: put back, it goes on" "$PATHSTATS" import --data-dir "$D" $LOG
+    is "$how: and knows everything" "$(sql "$D" "SELECT count(*) FROM traffic_events")" 200
+done
+mv "$D/pathstats.db" "$T/old.db"
+ok "--new-database begins anew" "$PATHSTATS" import --new-database --data-dir "$D" $LOG
+ok "once is enough" "$PATHSTATS" import --data-dir "$D" $LOG
+mv "$T/old.db" "$D/pathstats.db"
+refused "the old one is another one now" "$D/pathstats.db is another one, not the one that was here last" import $LOG
+rm "$D/kv.db"
+ok "without its kv nothing is known of that" "$PATHSTATS" import --data-dir "$D" $LOG
+rm "$D/pathstats.db"
+refused "but then it is" "$lost_database" import $LOG
+fresh
+sql "$D" "DELETE FROM meta WHERE name = 'id'"
+sqlite3 "$D/kv.db" "DELETE FROM kv"
+ok "a database from before gets its number" "$PATHSTATS" import --data-dir "$D" $LOG
+is "which the kv knows" "$(sqlite3 "$D/kv.db" "SELECT count(*) FROM kv WHERE key = CAST('database:id' AS BLOB)")" 1
 
 fresh
 sqlite3 "$D/pathstats.db" "PRAGMA user_version = -1"

@@ -42,7 +42,7 @@ is "nothing was made there" "$(ls -l --time-style=full-iso "$D")" "$before"
 open_folder
 start_server "$D" --no-record-self
 post '{"timestamp":1760529600000,"path":"/new"}'
-eventually sql_is "$D" "SELECT count(*) FROM traffic_events WHERE path = '/new'" 1
+eventually sql_is "$D" "SELECT count(*) FROM path_stats_hourly WHERE path = '/new'" 1
 wanted=$("$PATHSTATS" top --json --data-dir "$D" --from 2015-01-01 --to 2026-12-31)
 close_folder
 check_all "beside a server"

@@ -92,6 +92,35 @@ for how in TERM KILL; do
 done
 ok "everything is what its events say" verified
 
+# --- it fills up while the server is down ---
+
+fill
+run timeout 30 "$PATHSTATS" serve --data-dir "$D" --listen 127.0.0.1:0
+is "no room at all at a start: 1" "$code" 1
+like "what to do is told" "$err" 'make room on that disk.*nothing is lost: it starts again once there is room'
+make_room
+ok "with room it starts" start_server "$D" --no-record-self
+stop_server
+is "and stops: 0" $? 0
+
+# --- a limit on the size of files is a full disk ---
+
+(ulimit -f 2000 && exec "$PATHSTATS" serve --data-dir "$T/limited" --listen 127.0.0.1:0 \
+    --no-record-self --cron-snapshot off 2>"$T/limited.log" </dev/null) &
+server=$! server_log=$T/limited.log
+ok "limited: it starts" eventually listening_or_dead
+url=$(listener "$server_log")
+for i in $(seq 60); do
+    awk -v n="$i" 'BEGIN { for (i = 0; i < 9000; i++)
+        printf "{\"path\":\"/%d\",\"timestamp\":1760529600000,\"idempotentId\":\"%d-%d\"}\n", i, n, i }' >"$T/many"
+    post "@$T/many" -H 'Content-Type: application/x-ndjson'
+    [ "$code" = 202 ] || break
+done
+is "limited: a full queue is 503, not the end" "$code" 503
+ok "limited: the server lives" kill -0 "$server"
+like "limited: and says why" "$(cat "$server_log")" 'error (queue|store): .*File too large'
+stop_server KILL
+
 # --- a day is to leave, and there is no room for it ---
 
 day=$(date -u -d '5 days ago' +%F)

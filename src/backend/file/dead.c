@@ -54,7 +54,7 @@ static void encode(struct ps_buf *to, const struct ps_dead_letter *l)
 
 static int fail_disk(struct ps_err *e, const char *what)
 {
-    int code = errno == ENOSPC || errno == EDQUOT ? PS_EFULL : PS_EIO;
+    int code = ps_disk_is_full(errno) ? PS_EFULL : PS_EIO;
     return ps_fail(e, code, "queue: %s: %s", what, strerror(errno));
 }
 

@@ -24,7 +24,7 @@ void ps_file_name_segment(char to[SEGMENT_NAME_MAX], uint64_t base)
 
 int ps_file_fail(struct ps_err *e, const char *what)
 {
-    int code = errno == ENOSPC || errno == EDQUOT ? PS_EFULL : PS_EIO;
+    int code = ps_disk_is_full(errno) ? PS_EFULL : PS_EIO;
     return ps_fail(e, code, "queue: %s: %s", what, strerror(errno));
 }
 

@@ -108,6 +108,7 @@ static const struct remedy system_remedies[] = {
     {EROFS, PS_EDENIED, "that disk is mounted read-only; set data_dir to one that is not"},
     {ENOSPC, PS_EFULL, "make room on that disk, or set data_dir to a larger one"},
     {EDQUOT, PS_EFULL, "make room, or have this user's quota raised"},
+    {EFBIG, PS_EFULL, "raise the limit on the size of a file (`ulimit -f`, LimitFSIZE=)"},
     {EMFILE, PS_EIO, "raise the limit of open files (`ulimit -n`)"},
     {ENFILE, PS_EIO, "raise the system's limit of open files (fs.file-max)"},
 };

@@ -147,6 +147,35 @@ static int pressure(struct ps_store *store, struct ps_err *e)
     return ps_wal_pressure(&sqlite_of(store)->db, e);
 }
 
+static int read_meta(struct ps_store *store, const char *name, int64_t *ret, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    sqlite3_stmt *q;
+    int r = ps_db_prepare(&s->db, "SELECT value FROM meta WHERE name = ?", &q, e);
+    if (r < 0)
+        return r;
+    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    int step = sqlite3_step(q);
+    if (step == SQLITE_ROW)
+        *ret = sqlite3_column_int64(q, 0);
+    else
+        r = step == SQLITE_DONE ? ps_fail(e, PS_ENOENT, "store: there is no %s", name)
+                                : ps_db_fail(&s->db, e, "meta");
+    sqlite3_finalize(q);
+    return r;
+}
+
+static int write_meta(struct ps_store *store, const char *name, int64_t value, struct ps_err *e)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    int r = ps_db_begin(&s->db, DB_LITTLE, e);
+    if (r < 0)
+        return r;
+    r = ps_db_execf(&s->db, e, "INSERT OR REPLACE INTO meta VALUES (%Q, %lld)", name,
+                    (long long)value);
+    return ps_db_end(&s->db, r, e);
+}
+
 const struct ps_store_ops ps_store_sqlite = {
     .name = "sqlite",
     .open = open_store,
@@ -162,4 +191,6 @@ const struct ps_store_ops ps_store_sqlite = {
     .transact = transact,
     .limit_log = limit_log,
     .pressure = pressure,
+    .meta = read_meta,
+    .set_meta = write_meta,
 };
