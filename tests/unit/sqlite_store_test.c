@@ -409,6 +409,19 @@ static void test_made_ids_are_numbers(void **state)
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM foreign_ids"), 1);
 }
 
+static void drop_day(struct world *w, int32_t day)
+{
+    struct ps_ledger *ledger;
+    struct ps_err e = {0};
+    struct ps_day record = {.day = day, .state = PS_DAY_COMPLETED, .sha256 = PS_STR("00")};
+    assert_int_equal(ps_ledger_open(&ps_ledger_sqlite, &ledger, w->file, PS_STORE_WRITE, &e), 0);
+    assert_int_equal(ps_ledger_mark(ledger, &record, PS_FROM_STATE(PS_DAY_OPEN), &e), 0);
+    if (ps_ledger_clean(ledger, day, &e) < 0)
+        fail_msg("clean: %s", e.text);
+    ps_ledger_close(ledger);
+    run_sql(w->file, "DELETE FROM archive_metadata"); /* so that it takes events again */
+}
+
 /* A day that grows leaves its year's tables for its own, with all it has, and what was there before
  * is still known. */
 static void test_a_day_that_grows_moves(void **state)
@@ -621,19 +634,6 @@ static void test_colliding_hashes(void **state)
     assert_int_equal(number_of(w->file, "SELECT count(DISTINCT hash) FROM foreign_ids"), 1);
     add(w, "second", NOON + 2 * PS_MS_PER_DAY, 2);
     assert_int_equal(apply_to(w, w->store).duplicates, 1);
-}
-
-static void drop_day(struct world *w, int32_t day)
-{
-    struct ps_ledger *ledger;
-    struct ps_err e = {0};
-    struct ps_day record = {.day = day, .state = PS_DAY_COMPLETED, .sha256 = PS_STR("00")};
-    assert_int_equal(ps_ledger_open(&ps_ledger_sqlite, &ledger, w->file, PS_STORE_WRITE, &e), 0);
-    assert_int_equal(ps_ledger_mark(ledger, &record, PS_FROM_STATE(PS_DAY_OPEN), &e), 0);
-    if (ps_ledger_clean(ledger, day, &e) < 0)
-        fail_msg("clean: %s", e.text);
-    ps_ledger_close(ledger);
-    run_sql(w->file, "DELETE FROM archive_metadata"); /* so that it takes events again */
 }
 
 /* A day goes as a whole, from its own tables (`filler` events make it worth them) or its year's;
