@@ -10,7 +10,7 @@
 
 #define LOG_MAX (UINT64_C(4) << 20)
 
-enum { BATCH_EVENTS = 2000, BATCHES_MAX = 2000, BATCH_LOG_BYTES = 2 << 20, WAIT_S = 60 };
+enum { BATCH_EVENTS = 2000, BATCHES_MAX = 60, BATCH_LOG_BYTES = 2 << 20, WAIT_S = 60 };
 
 static const struct backend sqlite_backend = {&ps_store_sqlite, "pathstats.db", seal_in_sqlite,
                                               .has_times = true};

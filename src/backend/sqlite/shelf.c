@@ -114,6 +114,7 @@ int ps_sqlite_open_shelf(struct sqlite_store *s, const struct stored_day *day, s
             return ps_fail(e, PS_ENOMEM, "store: no memory for the statements of a day");
         shelf->key = key;
         ps_sqlite_shelf_name(shelf->name, day->day, day->own);
+        PS_ASSERT(s->shelf_count < PS_SHELVES_OPEN_MAX);
         s->shelves[s->shelf_count++] = shelf;
         int r = prepare(s, shelf, e);
         if (r < 0) {
