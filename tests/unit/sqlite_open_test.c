@@ -91,6 +91,25 @@ static void the_dictionary_is_bounded(void **state)
 
 /* --- files that are not ours --- */
 
+/* I8 */
+static void long_texts_do_not_fill_the_memory(void **state)
+{
+    enum { LEN = 1024, TEXTS = PS_DICT_BYTES_MAX / LEN + 2 };
+    struct dict d;
+    char text[LEN];
+    (void)state;
+    ps_dict_init(&d);
+    memset(text, 'x', LEN);
+    for (uint32_t i = 1; i <= TEXTS; i++) {
+        memcpy(text, &i, sizeof i);
+        assert_int_equal(ps_dict_put(&d, (struct ps_str){text, LEN}, i, i), 0);
+        assert_in_range(d.bytes.cap, 0, PS_DICT_BYTES_MAX);
+    }
+    assert_int_equal(d.count, 2);
+    assert_int_equal(ps_dict_find(&d, (struct ps_str){text, LEN}, TEXTS), TEXTS);
+    ps_dict_done(&d);
+}
+
 static size_t read_file(const char *file, char *to)
 {
     FILE *f = fopen(file, "r");
@@ -422,6 +441,7 @@ int main(void)
         TEST(a_commit_is_synced),
         TEST(a_transaction_has_the_write_lock_from_its_beginning),
         cmocka_unit_test(the_dictionary_is_bounded),
+        cmocka_unit_test(long_texts_do_not_fill_the_memory),
         TEST(versions_out_of_range_are_refused),
         TEST(databases_of_others_are_left_alone),
         TEST(what_is_no_database_is_told_with_a_remedy),

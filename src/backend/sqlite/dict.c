@@ -9,12 +9,12 @@
 
 #include <stdlib.h>
 
-enum { FIRST_SLOTS = 1024, BYTES_MAX = 1 << 30 };
+enum { FIRST_SLOTS = 1024 };
 
 void ps_dict_init(struct dict *d)
 {
     *d = (struct dict){0};
-    ps_buf_init(&d->bytes, BYTES_MAX);
+    ps_buf_init(&d->bytes, PS_DICT_BYTES_MAX);
 }
 
 void ps_dict_done(struct dict *d)
@@ -62,8 +62,8 @@ static int grow(struct dict *d)
 
 int ps_dict_put(struct dict *d, struct ps_str text, uint64_t hash, uint32_t number)
 {
-    PS_ASSERT(number != 0);
-    if (d->count == PS_DICT_ENTRIES_MAX)
+    PS_ASSERT(number != 0 && text.len <= PS_DICT_BYTES_MAX);
+    if (d->count == PS_DICT_ENTRIES_MAX || d->bytes.len + text.len > PS_DICT_BYTES_MAX)
         ps_dict_done(d);
     if (d->count * 2 >= d->slot_count && grow(d) < 0)
         return PS_ENOMEM;

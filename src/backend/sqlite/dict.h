@@ -1,6 +1,6 @@
 /* dict.h - byte strings to numbers, in memory: a bounded cache of what a table knows.
  *
- * Threads: one at a time. After PS_DICT_ENTRIES_MAX it starts again from nothing.
+ * Threads: one at a time. When it is full it starts again from nothing.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-enum { PS_DICT_ENTRIES_MAX = 1 << 17 };
+enum { PS_DICT_ENTRIES_MAX = 1 << 17, PS_DICT_BYTES_MAX = 16 << 20 /* of texts */ };
 
 struct dict_entry {
     uint64_t hash;

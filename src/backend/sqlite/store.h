@@ -11,7 +11,7 @@ enum {
     PS_OWN_DAYS_MAX = 400,        /* days with tables of their own at one time */
     PS_OWN_DAY_EVENTS_MIN = 4096, /* what makes a day worth that */
     PS_DAY_MOVES_MAX = 4 * 65536, /* a day with more events stays where it is */
-    PS_SHELVES_OPEN_MAX = 64,     /* with prepared statements and cached words */
+    PS_SHELVES_OPEN_MAX = 16,     /* with prepared statements and cached words */
 };
 
 /* A stored day. Few events: they lie with the other such days of the year (see shelf.c). */
