@@ -48,7 +48,7 @@ struct ps_config {
     char config[PS_CONFIG_TEXT_MAX]; /* the file that was asked for or found; "" when none */
     char listen[PS_CONFIG_TEXT_MAX]; /* host:port, [v6]:port or :port */
     char store[PS_CONFIG_TEXT_MAX], queue[PS_CONFIG_TEXT_MAX], kv[PS_CONFIG_TEXT_MAX];
-    bool record_self, percent, json, new_database, new_secret;
+    bool record_self, percent, json, new_database, new_queue, new_secret;
     int64_t body_limit, queue_max, dead_letters_max, cache_size, max_wal_size; /* bytes */
     int64_t batch_events, max_retries, max_paths_per_hour, retention_days;
     int64_t flush_interval; /* ms */

@@ -59,6 +59,8 @@ const struct ps_option ps_options[] = {
     OPTION(dead_letters_max, "storage", "256MB", SIZE(MB, 64 * GB), "room for refused events"),
     OPTION(new_database, "storage", "false", YES_NO,
            "begin with an empty database beside a queue that another one has read"),
+    OPTION(new_queue, "storage", "false", YES_NO,
+           "go on with a new queue when the one the database has read is lost"),
     OPTION(max_wal_size, "storage", "1GB", SIZE(16 * MB, 1024 * GB),
            "events wait while a reader keeps the write-ahead log this long"),
     OPTION(new_secret, "storage", "false", YES_NO,

@@ -44,43 +44,6 @@ static void tell_receipts(struct ps_aggregator *a)
         ps_receipts_take(a->config.receipts, a->records.items, a->outcomes, stored, a->position);
 }
 
-/* An empty database takes what is left of a queue that another one has read. */
-static int begin_at(struct ps_aggregator *a, uint64_t first, struct ps_err *e)
-{
-    struct ps_batch nothing = {.partition = a->config.partition, .next_position = first};
-    struct ps_applied applied = {.outcomes = a->outcomes};
-    int r = ps_store_apply(a->config.store, &nothing, &applied, e);
-    if (r == 0)
-        a->position = first;
-    return r;
-}
-
-/* Do the database and the queue belong together? */
-static int check_match(struct ps_aggregator *a, const struct ps_queue_info *info, struct ps_err *e)
-{
-    unsigned long long position = a->position, first = info->first_position,
-                       end = info->end_position;
-    if (position > end)
-        return ps_fail(e, PS_ECORRUPT,
-                       "the database has read the queue to %llu, but the queue ends at %llu: put "
-                       "back the queue directory that belongs to this database",
-                       position, end);
-    if (position >= first)
-        return 0;
-    if (position == 0 && a->config.new_database)
-        return begin_at(a, first, e);
-    if (position > 0)
-        return ps_fail(e, PS_ECORRUPT,
-                       "the database has read the queue to %llu, but the queue begins at %llu, so "
-                       "events in between are missing: put back the database that was here last",
-                       position, first);
-    return ps_fail(e, PS_ECORRUPT,
-                   "the database is new, but the queue beside it is not: events before %llu were "
-                   "stored in another database. Put that one back; or, to begin a new one with "
-                   "what is left in the queue, start once with --new-database",
-                   first);
-}
-
 /* The cache met a row that does not decode: the next recovery makes it again. Told as a trouble of
  * the store, which ends when that has worked. */
 static int note_damage(struct ps_aggregator *a, struct ps_err *e)
@@ -110,7 +73,7 @@ static int recover_once(struct ps_aggregator *a, struct ps_err *e)
     if (r == 0)
         r = ps_queue_info(c->queue, &info, e);
     if (r == 0)
-        r = check_match(a, &info, e);
+        r = ps_aggregator_match(a, &info, e);
     for (size_t i = 0; r == 0 && i < a->rebuilds.count; i++)
         r = ps_cache_rebuild(a->cache, a->rebuilds.list[i], e);
     if (r == 0)

@@ -40,6 +40,7 @@ struct ps_aggregator_config {
     struct ps_troubles *troubles;   /* may be NULL */
     struct ps_admission *admission; /* kept up to date; may be NULL */
     bool new_database; /* it may begin at the oldest record of a queue that was trimmed */
+    bool new_queue;    /* it may go on with another queue when nothing of its own is unsettled */
     struct ps_receipts *receipts; /* may be NULL: nobody asks what became of a submission */
     uint32_t partition;
     size_t batch_events;       /* 1 .. PS_BATCH_EVENTS_MAX */

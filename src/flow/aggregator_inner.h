@@ -48,4 +48,10 @@ struct ps_aggregator {
     struct feed feed; /* under the lock, as is awake */
 };
 
+/* match.c: do the database, of which `position` and `watermark` were read, and the queue belong
+ * together? PS_ECORRUPT: they do not, and no option says that they shall from now on; else the two
+ * may have been moved. The cache is empty. */
+int ps_aggregator_match(struct ps_aggregator *a, const struct ps_queue_info *info,
+                        struct ps_err *e);
+
 #endif

@@ -195,4 +195,15 @@ stop_server
 ok "once is enough" start_server "$W"
 stop_server
 
+# --- a new queue beside a database that has read another one ---
+
+mv "$W/queue" "$T/queue-old"
+run timeout 20 "$PATHSTATS" serve --data-dir "$W" --listen 127.0.0.1:0
+is "a lost queue is refused" "$code" 1
+like "with what to do" "$err" "--new-queue"
+ok "said so, it goes on" start_server "$W" --new-queue
+stop_server
+ok "once is enough" start_server "$W"
+stop_server
+
 finish

@@ -624,6 +624,33 @@ static void test_damage_within_a_call(void **state)
     flip_every_bit(w, durable, SEVERAL + 1);
 }
 
+/* I3: when the segments alone are gone, what is buried anew is no letter that is there already. */
+static void test_new_segments_beside_letters(void **state)
+{
+    struct world *w = *state;
+    struct ps_queue_info info;
+    struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+    name_segment(w, 0);
+    add_records(q, 0, 1);
+    assert_int_equal(read_all(w, q), 1);
+    for (unsigned letters = 1; letters <= 2; letters++) {
+        OK(ps_queue_read(q, 0, 1, &w->records, &test_err));
+        struct ps_dead_letter letter = {.position = w->records.items[0].position,
+                                        .why = PS_REJECT_CLOSED_DAY,
+                                        .bytes = w->records.items[0].bytes,
+                                        .len = w->records.items[0].len};
+        OK(ps_queue_bury(q, &letter, 1, &test_err));
+        OK(ps_queue_info(q, &info, &test_err));
+        assert_int_equal(info.dead_letters, letters);
+        assert_int_equal(info.end_position > letter.position, 1);
+        ps_queue_close(q);
+        unlink(w->file);
+        q = open_queue(w, PS_QUEUE_WRITE);
+        add_records(q, 0, 1);
+    }
+    ps_queue_close(q);
+}
+
 /* I3: what a reader finds damaged while the queue is open takes no more events, not even those of
  * an append that is under way, until it is opened again. */
 static void test_nothing_is_taken_behind_damage(void **state)
@@ -707,6 +734,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flipped_bits_in_letters_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_within_a_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cut_tail_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_new_segments_beside_letters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_is_taken_behind_damage, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

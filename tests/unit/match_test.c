@@ -18,8 +18,8 @@ struct world {
     struct ps_aggregator *aggregator;
 };
 
-/* What the aggregator says when it is opened over these two. */
-static int open_pair(struct world *w, const char *database, const char *queue, bool new_database)
+/* What the aggregator says when it is opened over these two; `said`: with both options. */
+static int open_pair(struct world *w, const char *database, const char *queue, bool said)
 {
     static const struct ps_queue_limits limits = {1 << 28, 1 << 20, 1 << 20, 0};
     OK(ps_store_open(&ps_store_mem, &w->store, database, PS_STORE_WRITE, &test_err));
@@ -27,7 +27,8 @@ static int open_pair(struct world *w, const char *database, const char *queue, b
     struct ps_aggregator_config config = {.store = w->store,
                                           .queue = w->queue,
                                           .clock = &w->clock.clock,
-                                          .new_database = new_database,
+                                          .new_database = said,
+                                          .new_queue = said,
                                           .batch_events = 10,
                                           .flush_interval_ms = 1000,
                                           .cache_bytes = 1 << 24,
@@ -94,13 +95,50 @@ static uint64_t fresh(struct world *w)
     return ps_aggregator_counters(w->aggregator)->fresh;
 }
 
+static int add_requests(void *ctx, const struct ps_stat_row *row)
+{
+    *(uint64_t *)ctx += row->stat.requests;
+    return 0;
+}
+
+/* A lost queue: on request it goes on with the new one, which need not be said again, and what the
+ * database knows already is known. */
 static void test_an_empty_queue_beside_the_database(void **state)
 {
     struct world *w = *state;
     assert_int_equal(open_pair(w, w->database, "match-other", false), PS_ECORRUPT);
     assert_non_null(strstr(test_err.text, "put back the queue directory"));
+    assert_non_null(strstr(test_err.text, "--new-queue"));
     close_pair(w);
-    assert_int_equal(open_pair(w, w->database, "match-other", true), PS_ECORRUPT);
+    OK(open_pair(w, w->database, "match-other", true));
+    close_pair(w);
+    OK(open_pair(w, w->database, "match-other", false));
+    enqueue(w, RECORDS - 2, RECORDS + 3);
+    assert_int_equal(ps_aggregator_step(w->aggregator, &test_err), 5);
+    close_pair(w); /* before the statistics were written: they are made at the next start (I4) */
+    OK(open_pair(w, w->database, "match-other", false));
+    OK(ps_aggregator_drain(w->aggregator, &test_err));
+    struct ps_stats_query all = {.to_hour = INT32_MAX};
+    uint64_t requests = 0;
+    OK(ps_store_stats(w->store, &all, add_requests, &requests, &test_err));
+    assert_int_equal(requests, RECORDS + 3);
+}
+
+/* Events whose statistics were to be made from the lost queue: no option makes that good. */
+static void test_a_lost_queue_that_was_needed(void **state)
+{
+    struct world *w = *state;
+    OK(open_pair(w, w->database, w->queue_name, false));
+    enqueue(w, RECORDS, RECORDS + 5);
+    assert_int_equal(ps_aggregator_step(w->aggregator, &test_err), 5);
+    close_pair(w);
+    for (int said = 0; said < 2; said++) {
+        assert_int_equal(open_pair(w, w->database, "match-other", said), PS_ECORRUPT);
+        assert_non_null(strstr(test_err.text, "statistics of the last seconds"));
+        assert_null(strstr(test_err.text, "--new-queue"));
+        close_pair(w);
+    }
+    OK(open_pair(w, w->database, w->queue_name, false)); /* put back, it goes on */
 }
 
 static void test_an_empty_database_beside_the_queue(void **state)
@@ -169,6 +207,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(test_an_empty_queue_beside_the_database),
+        CASE(test_a_lost_queue_that_was_needed),
         CASE(test_an_empty_database_beside_the_queue),
         CASE(test_a_new_life_on_request),
         CASE(test_an_older_database),

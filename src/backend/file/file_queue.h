@@ -62,5 +62,8 @@ int ps_file_read(struct ps_queue *queue, uint64_t from, size_t records_max, stru
                  struct ps_err *e);
 /* open.c: finds the segments, checks them, cuts a torn tail off when writable. */
 int ps_file_load(struct file_queue *q, struct ps_err *e);
+/* The first segment of a queue without one. Behind the dead letters that may be left of another:
+ * a position names one letter. */
+int ps_file_begin(struct file_queue *q, struct ps_err *e);
 
 #endif

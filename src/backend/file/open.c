@@ -264,8 +264,6 @@ int ps_file_load(struct file_queue *q, struct ps_err *e)
         r = make_last(q, q->segments[--q->count].base, e);
     } else if (r == 0 && q->count > 0 && q->writable) {
         r = open_tail(q, e);
-    } else if (r == 0 && q->writable) {
-        r = make_last(q, 0, e);
     }
     if (r == 0)
         r = check_chain(q, e);
@@ -275,5 +273,14 @@ int ps_file_load(struct file_queue *q, struct ps_err *e)
     }
     if (r == 0 && q->count > 0)
         q->durable = q->segments[q->count - 1].end;
+    return r;
+}
+
+int ps_file_begin(struct file_queue *q, struct ps_err *e)
+{
+    const struct ps_dead *d = &q->dead;
+    int r = make_last(q, d->count > 0 ? d->entries[d->count - 1].position + 1 : 0, e);
+    if (r == 0)
+        q->durable = q->written;
     return r;
 }

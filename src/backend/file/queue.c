@@ -91,6 +91,8 @@ static int open_queue(struct ps_queue **ret, const char *target, enum ps_queue_m
     if (r == 0)
         r = ps_dead_open(&q->dead, q->dir, q->writable,
                          limits->dead_letter_bytes_max + limits->dead_letter_reserve, e);
+    if (r == 0 && q->writable && q->count == 0)
+        r = ps_file_begin(q, e);
     if (r < 0) {
         close_queue(&q->base);
         return r;
