@@ -62,6 +62,18 @@ lose "$D/queue" rm -r "$D/queue"
 lose "$D" rm -r "$D"
 lose "$D" mv "$D" "$T/elsewhere"
 
+# --- a part of the queue ---
+
+rm -rf "$D"
+ok "it starts" start_server "$D" --no-record-self
+event before
+rm "$D"/queue/*.seg
+event after
+like "a file of the queue is gone: nothing is acknowledged any more (I3)" "$code" "^50[03]$"
+is "and health says so" "$(curl -s -o /dev/null -w '%{http_code}' "$url/api/health")" 503
+ok "why is logged" logged ' error queue: .*its last file was removed'
+stop_server
+
 # --- in the second before it is told to stop ---
 
 rm -rf "$D"

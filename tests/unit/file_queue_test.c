@@ -683,6 +683,23 @@ static void test_nothing_is_taken_behind_damage(void **state)
     ps_queue_close(q);
 }
 
+/* I3: what was written to a file that somebody removed is not durable. */
+static void test_nothing_is_taken_by_a_removed_file(void **state)
+{
+    struct world *w = *state;
+    struct ps_str record = {"record 5", 8};
+    make_several(w);
+    store(w, w->bytes, w->len);
+    struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+    add_records(q, SEVERAL, 1);
+    assert_int_equal(unlink(w->file), 0);
+    OK(ps_queue_append(q, &record, 1, &test_err));
+    assert_int_equal(ps_queue_sync(q, NULL, &test_err), PS_ECORRUPT);
+    assert_non_null(strstr(test_err.text, "was removed while it was in use"));
+    assert_int_equal(ps_queue_append(q, &record, 1, &test_err), PS_ECORRUPT);
+    ps_queue_close(q);
+}
+
 /* What the opening cut off a torn tail is told, so that somebody can write it into a log. */
 static void test_a_cut_tail_is_told(void **state)
 {
@@ -736,6 +753,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_cut_tail_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_new_segments_beside_letters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_is_taken_behind_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_is_taken_by_a_removed_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -116,6 +117,21 @@ static void add_frame(struct ps_buf *b, const void *payload, size_t len, bool is
     b->len += PS_FRAME_HEADER_BYTES + len;
 }
 
+/* A file without a name takes what is written, and nobody will ever read it: nothing was durable.
+ */
+static int check_name(struct file_queue *q, struct ps_err *e)
+{
+    struct stat st;
+    if (fstat(q->tail_fd, &st) < 0 || st.st_nlink > 0)
+        return 0;
+    pthread_mutex_lock(&q->lock);
+    q->damaged = true;
+    pthread_mutex_unlock(&q->lock);
+    return ps_fail(e, PS_ECORRUPT,
+                   "queue: its last file was removed while it was in use: stop pathstats, put it "
+                   "back, then start again");
+}
+
 /* Cuts what reached the file of a write that failed. */
 static int flush(struct file_queue *q, struct ps_err *e)
 {
@@ -130,7 +146,7 @@ static int flush(struct file_queue *q, struct ps_err *e)
         q->must_roll = true;
         return ps_file_fail(e, "sync");
     }
-    return 0;
+    return check_name(q, e);
 }
 
 static void clear_append(struct file_queue *q)
