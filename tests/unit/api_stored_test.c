@@ -13,6 +13,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENT(path) "{\"path\":\"" path "\",\"timestamp\":1760536800000}\n"
@@ -100,6 +101,22 @@ static void a_client_that_leaves_is_forgotten(void **state)
     rig_stop(rig);
 }
 
+/* One that breaks off is noticed at once, however long the store takes: its place is another's. */
+static void a_client_that_breaks_off_makes_room_at_once(void **state)
+{
+    const struct linger now = {.l_onoff = 1};
+    struct rig *rig = *state;
+    int fd = ask_three(rig);
+    expect_nothing(rig, fd);
+    int64_t start_us = atomic_load(&rig->clock.mono_us);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+    while (ps_receipts_any(rig->receipts) &&
+           atomic_load(&rig->clock.mono_us) - start_us < 9 * INT64_C(1000) * 1000)
+        rig_get(rig, "/metrics");
+    assert_false(ps_receipts_any(rig->receipts));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
 
 int main(void)
@@ -110,6 +127,7 @@ int main(void)
         CASE(a_store_that_is_down_does_not_hold_the_answer_for_ever),
         CASE(outcomes_that_are_not_known_are_not_told),
         CASE(a_client_that_leaves_is_forgotten),
+        CASE(a_client_that_breaks_off_makes_room_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
