@@ -153,10 +153,26 @@ static void versions_out_of_range_are_refused(void **state)
         {"PRAGMA user_version = 2147483647", "use a newer one", PS_EINVAL},
     };
     struct world *w = *state;
+    int64_t known = number_from(handle_of(w), "PRAGMA user_version");
+    char next[64];
     for (size_t i = 0; i < PS_COUNT_OF(cases); i++) {
         run_sql(w->place.target, cases[i].sql);
         expect_refused(w, cases[i].code, cases[i].says);
     }
+    snprintf(next, sizeof next, "PRAGMA user_version = %d", (int)known + 1);
+    run_sql(w->place.target, next);
+    expect_refused(w, PS_EINVAL, "use a newer one");
+}
+
+/* Who could not open a file is not in the line of its writers. */
+static void a_refused_handle_takes_no_turn(void **state)
+{
+    struct world *w = *state;
+    run_sql(w->place.target, "PRAGMA user_version = 1000");
+    expect_refused(w, PS_EINVAL, "use a newer one");
+    struct turn *turn = ps_turn_find(w->place.target);
+    assert_int_equal(turn->users, 2); /* the world's handle and this */
+    ps_turn_drop(turn);
 }
 
 /* Whatever they say, they are not changed: not even their journal mode. */
@@ -443,6 +459,7 @@ int main(void)
         cmocka_unit_test(the_dictionary_is_bounded),
         cmocka_unit_test(long_texts_do_not_fill_the_memory),
         TEST(versions_out_of_range_are_refused),
+        TEST(a_refused_handle_takes_no_turn),
         TEST(databases_of_others_are_left_alone),
         TEST(what_is_no_database_is_told_with_a_remedy),
         TEST(failures_name_the_file_and_what_to_do),

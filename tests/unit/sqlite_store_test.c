@@ -87,6 +87,12 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void reopen(struct world *w)
+{
+    ps_store_close(w->store);
+    w->store = open_or_fail(w->file, PS_STORE_WRITE);
+}
+
 /* id NULL: a dated one, made of `number`. */
 static struct ps_event *add(struct world *w, const char *id, int64_t timestamp_ms, unsigned number)
 {
@@ -507,6 +513,28 @@ static void test_own_shelves_are_bounded(void **state)
     assert_int_equal(has_table(w, "events_20251017"), 1);
     assert_int_equal(number_of(w->file, "SELECT count(*) FROM traffic_events"),
                      2 * PS_OWN_DAY_EVENTS_MIN);
+}
+
+/* How much has come so far is known after a restart, and after a restore. */
+static void test_growth_is_remembered(void **state)
+{
+    struct world *w = *state;
+    struct sqlite_store *s = sqlite_of(w->store);
+    fill_day(w, NOON, 1, PS_OWN_DAY_EVENTS_MIN - 2);
+    assert_int_equal(ps_db_begin(&s->db, DB_LITTLE, NULL), 0);
+    assert_int_equal(ps_sqlite_load_days(s, NULL), 0);
+    int r = ps_sqlite_put_events(s, DAY, w->events, w->count, NULL);
+    assert_int_equal(ps_db_end(&s->db, r, NULL), 0);
+    w->count = 0;
+    assert_int_equal(number_of(w->file, "SELECT events FROM days"), PS_OWN_DAY_EVENTS_MIN - 2);
+    reopen(w);
+    add(w, NULL, NOON, 900000);
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251015"), 0);
+    reopen(w);
+    add(w, NULL, NOON, 900001);
+    apply_to(w, w->store);
+    assert_int_equal(has_table(w, "events_20251015"), 1);
 }
 
 /* A transaction has an end: a day that has grown too large for that stays where it is. */
@@ -947,6 +975,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_day_that_grows_moves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_own_shelves_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_huge_day_does_not_move, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_growth_is_remembered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ids_as_the_mem_store_has_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_days_are_read_in_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_colliding_hashes, set_up, tear_down),
