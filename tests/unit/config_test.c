@@ -196,6 +196,8 @@ static void messages(void **state)
     assert_string_equal(e.text,
                         "PATHSTATS_BODY_LIMIT: body_limit cannot be \"1TB\"; it takes a size like "
                         "64k, 16MB or 10GB, from 64KB to 64MB");
+    ps_config_set(&c, "max_wal_size", "16777217TB", PS_FROM_FLAG, &e); /* 1 TB and 2^64 bytes */
+    check_message(&e, "a size like 64k, 16MB or 10GB, from 16MB to 1TB");
     ps_config_set(&c, "flush_interval", "5", PS_FROM_FLAG, &e);
     check_message(&e, "a duration like 100ms, 5s or 72h, from 1ms to 1m");
     ps_config_set(&c, "log_level", "loud", PS_FROM_FLAG, &e);

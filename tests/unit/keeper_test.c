@@ -373,6 +373,12 @@ static void duplicates_leave_the_dead_letters(void **state)
     bury_letter(h, OLD, FEW, 11);
     bury_letter(h, OLD - 1, 5, 12); /* no archive of that day */
     bury_letter(h, OLD, FEW - 1, 13);
+    for (int i = 0; i < 3; i++) { /* it looks now and then, not in each round */
+        int before = h->answers;
+        OK(ps_keeper_snapshot(h->keeper, take_answer, h, &test_err));
+        await_answers(h, before + 1);
+    }
+    assert_int_equal(letters(h), 4);
     h->clock.now_ms += 60000;
     WAIT_FOR(h, letters(h) == 2);
     EXPECT_TEXT("11 12 ", ps_queue_dead(h->queue, list_position, &got, &test_err));
@@ -429,6 +435,22 @@ static void letters_are_replayed_and_purged_on_order(void **state)
     assert_int_equal(h->codes[1], 0);
     assert_string_equal(h->last, "{\"purged\":5}");
     assert_int_equal(letters(h), 0);
+}
+
+/* The consumer does not come to them: what came back is not known, and not made up. */
+static void a_replay_that_was_not_awaited_says_so(void **state)
+{
+    struct house *h = *state;
+    OK(ps_commit_open(&h->commit, h->queue, NULL, NULL, NULL, &test_err));
+    bury_letter(h, DAY, 1, 0);
+    open_keeper(h);
+    struct ps_str record = PS_STR("x");
+    OK(ps_queue_append(h->queue, &record, 1, &test_err));
+    OK(ps_queue_sync(h->queue, NULL, &test_err));
+    OK(ps_keeper_replay(h->keeper, take_answer, h, &test_err));
+    await_answers(h, 1);
+    assert_int_equal(h->codes[0], 0);
+    assert_string_equal(h->last, "{\"replayed\":1,\"returned\":null}");
 }
 
 /* --- triggers --- */
@@ -1011,6 +1033,7 @@ int main(void)
         TEST(duplicates_leave_the_dead_letters),
         TEST(letters_wait_for_their_archive),
         TEST(letters_are_replayed_and_purged_on_order),
+        TEST(a_replay_that_was_not_awaited_says_so),
         TEST(batches_make_a_snapshot),
         TEST(a_slow_snapshot_is_made_seldom),
         TEST(the_clock_triggers_the_jobs),
