@@ -129,6 +129,18 @@ static void pressure_is_told_while_it_lasts(void **state)
     assert_int_equal(log_bytes(w), 0);
 }
 
+/* Without a reader each commit writes back what it can: the log stays far from its maximum. */
+static void a_log_nobody_reads_stays_short(void **state)
+{
+    enum { BATCHES = 30, MAX = 32 << 20 };
+    struct world *w = *state;
+    ps_store_limit_log(w->store, MAX);
+    for (unsigned number = 0; number < BATCHES; number++) {
+        OK(apply_batch(w, number));
+        assert_in_range(log_bytes(w), 0, MAX / 4 + 2 * BATCH_LOG_BYTES);
+    }
+}
+
 static void capacity_counts_the_log(void **state)
 {
     struct world *w = *state;
@@ -150,6 +162,7 @@ int main(void)
         TEST(a_long_reader_cannot_make_the_log_grow),
         TEST(little_is_written_all_the_same),
         TEST(pressure_is_told_while_it_lasts),
+        TEST(a_log_nobody_reads_stays_short),
         TEST(capacity_counts_the_log),
     };
     return cmocka_run_group_tests_name("sqlite wal", tests, NULL, NULL);
