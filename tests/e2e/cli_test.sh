@@ -154,6 +154,7 @@ top_says "--last on an old log: where the data lies, and what to do" \
     --last 24h
 top_says "an empty day likewise" "^1 .*no requests from 2015-06-01T00 .*--date 2015-05-19" --date 2015-06-01
 top_says "two ways at once" "^64 .*only one of" --date 2015-05-18 --last 24h
+top_says "hours and a day" "^64 .*only one of" --hours 4 --date 2015-05-18
 top_says "the wrong way round" "^64 .*--from 2015-05-19 comes after --to 2015-05-18" --from 2015-05-19 --to 2015-05-18
 top_says "no time" "^64 .*--last: \"5\" is not a time" --last 5
 top_says "no date" "^64 .*--date: \"yesterday\" is not a date" --date yesterday
@@ -180,6 +181,10 @@ pathstats import --data-dir "$T/now" "$T/now.ndjson"
 pathstats top --data-dir "$T/now" --last 2h
 like "--last ends now" "$code $out" "/now +1 "
 unlike "and begins so long ago" "$out" "/before"
+pathstats top --data-dir "$T/now" --last 3h
+unlike "three hours are this one and two before" "$out" "/before"
+pathstats top --data-dir "$T/now" --last 1m
+like "a minute is the hour it is in" "$out$err" "([0-9]{4}-[0-9T-]+) to \\1"
 pathstats top --data-dir "$T/now" --last 5h
 like "longer ago" "$out" "/before +1 "
 
