@@ -163,9 +163,14 @@ static int tell_found(struct ps_engine *g, struct ps_err *e)
         g->first_position = info.end_position;
     if (r == 0 && info.cut_bytes > 0)
         ps_log(PS_LOG_WARN,
-               "queue: cut off %llu bytes at its end, a write that was not finished: those events "
-               "were never acknowledged",
-               (unsigned long long)info.cut_bytes);
+               "queue: cut off %llu bytes at its end, %s; they are kept in %s (segment.cut or "
+               "dead-letters.cut)",
+               (unsigned long long)info.cut_bytes,
+               info.cut_in_doubt ? "a write that was not finished, or damage: some of it may have "
+                                   "been acknowledged"
+                                 : "a write that was not finished: those events were never "
+                                   "acknowledged",
+               g->dir.queue);
     if (r == 0 && info.letters_damaged > 0) {
         snprintf(text, sizeof text,
                  "the file was damaged in %llu %s, which cost a letter each at least; the others "

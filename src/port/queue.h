@@ -75,9 +75,11 @@ struct ps_queue_info {
     uint64_t bytes, bytes_max;
     uint64_t dead_letters, dead_letter_bytes, dead_letter_bytes_max;
     uint64_t dead_by_reason[PS_REJECT_COUNT];
-    /* What this opening found and mended: bytes of torn tails, which were never acknowledged and
-     * are cut off; places in the dead letters where at least one letter is lost to damage. */
+    /* What this opening found and mended: bytes of torn tails, which are cut off and kept aside
+     * (in doubt: it may be damage to what was acknowledged); places in the dead letters where at
+     * least one letter is lost to damage. */
     uint64_t cut_bytes, letters_damaged;
+    bool cut_in_doubt;
 };
 
 typedef int ps_dead_fn(void *ctx, const struct ps_dead_letter *letter);

@@ -170,7 +170,13 @@ stop_server
 last=$(find "$D/queue" -name '*.seg' | sort | tail -1)
 printf '\20\0\0\0torn' >>"$last"
 ok "a server starts beside a torn queue" start_server "$D"
-like "the log tells what was cut" "$(cat "$server_log")" "queue: cut off 8 bytes"
+like "the log tells what was cut" "$(cat "$server_log")" "queue: cut off 8 bytes.*never acknowledged"
+stop_server
+last=$(find "$D/queue" -name '*.seg' | sort | tail -1)
+printf '\4\0\0\0sum.rots' >>"$last"
+ok "and beside one that may be damaged" start_server "$D"
+like "which is told as such" "$(cat "$server_log")" "queue: cut off 12 bytes.*may have been acknowledged"
+is "what was cut is kept" "$(tail -c 8 "$D/queue/segment.cut")" "sum.rots"
 stop_server
 
 # --- a new database beside a queue that another one has read ---

@@ -712,10 +712,48 @@ static void test_a_cut_tail_is_told(void **state)
     /* the append's mark is whole and stays */
     assert_int_equal(info.cut_bytes,
                      w->len - 3 - before - PS_FRAME_HEADER_BYTES - PS_FRAME_MARK_BYTES);
+    assert_false(info.cut_in_doubt);
     ps_queue_close(q);
     q = open_queue(w, PS_QUEUE_WRITE);
     OK(ps_queue_info(q, &info, &test_err));
     assert_int_equal(info.cut_bytes, 0);
+    ps_queue_close(q);
+}
+
+/* I3: the last append may have been acknowledged and damaged since. That is not called unfinished,
+ * and what is cut is kept aside, in the queue and in its dead letters. */
+static void test_a_cut_in_doubt(void **state)
+{
+    struct world *w = *state;
+    struct ps_queue_info info;
+    size_t before = make_several(w) + PS_FRAME_HEADER_BYTES + PS_FRAME_MARK_BYTES;
+    uint8_t last[RECORD_MAX * 2];
+    size_t cut = w->len - before;
+    w->bytes[w->len - 1] ^= 1;
+    memcpy(last, w->bytes + before, cut);
+    store(w, w->bytes, w->len);
+    struct ps_queue *q = open_queue(w, PS_QUEUE_WRITE);
+    OK(ps_queue_info(q, &info, &test_err));
+    assert_true(info.cut_in_doubt);
+    name_file(w, "segment.cut");
+    load(w);
+    assert_int_equal(w->len, cut);
+    assert_memory_equal(w->bytes, last, cut);
+    for (unsigned round = 0; round < 2; round++) { /* the second takes the place of the first */
+        bury_letters(q, round, 1);
+        ps_queue_close(q);
+        name_file(w, "dead-letters");
+        load(w);
+        w->bytes[w->len - 1] ^= 1;
+        store(w, w->bytes, w->len);
+        cut = w->len;
+        q = open_queue(w, PS_QUEUE_WRITE);
+        OK(ps_queue_info(q, &info, &test_err));
+        assert_true(info.cut_in_doubt && info.cut_bytes > 0);
+        name_file(w, "dead-letters.cut");
+        load(w);
+        assert_int_equal(w->len, cut);
+    }
     ps_queue_close(q);
 }
 
@@ -752,6 +790,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage_within_a_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_cut_tail_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_new_segments_beside_letters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_cut_in_doubt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_is_taken_behind_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_is_taken_by_a_removed_file, set_up, tear_down),
     };

@@ -12,7 +12,8 @@ enum {
     SLACK_BYTES = 16 << 20, /* of the unburied, before the file is made anew */
 };
 
-static const char fresh_name[] = "dead-letters.new", damaged_name[] = "dead-letters.damaged";
+static const char fresh_name[] = "dead-letters.new", damaged_name[] = "dead-letters.damaged",
+                  cut_name[] = "dead-letters.cut";
 
 /* --- frames --- */
 
@@ -116,6 +117,14 @@ static int copy_living(const struct ps_dead *from, struct ps_dead *to, struct ps
     return r;
 }
 
+static int keep_cut(int dir, struct ps_err *e)
+{
+    if ((ps_disk_unlink(dir, cut_name) < 0 && errno != ENOENT) ||
+        ps_disk_link(dir, DEAD_FILE, cut_name) < 0)
+        return fail_disk(e, "keep dead-letters.cut");
+    return 0;
+}
+
 static int put_in_place(struct ps_dead *fresh, bool keep_old, struct ps_err *e)
 {
     if (ps_disk_sync_data(fresh->fd) < 0)
@@ -134,6 +143,7 @@ static int make_anew(struct ps_dead *d, bool keep_old, struct ps_err *e)
                             .writable = true,
                             .bytes_max = d->bytes_max,
                             .cut_bytes = d->cut_bytes,
+                            .cut_in_doubt = d->cut_in_doubt,
                             .damaged = d->damaged};
     fresh.fd = ps_disk_open(d->dir, fresh_name, O_RDWR | O_CREAT | O_TRUNC, 0640);
     int r = fresh.fd < 0 ? fail_disk(e, "make dead-letters.new") : copy_living(d, &fresh, e);
@@ -186,8 +196,10 @@ static int write_frames(struct ps_dead *d, const struct ps_buf *frames, struct p
 
 static int open_to_write(struct ps_dead *d, struct ps_err *e)
 {
-    if (d->fd < 0 || d->damaged > 0 || d->cut_bytes > 0)
-        return make_anew(d, d->damaged > 0, e);
+    if (d->fd < 0 || d->damaged > 0 || d->cut_bytes > 0) {
+        int r = d->cut_bytes > 0 ? keep_cut(d->dir, e) : 0;
+        return r < 0 && d->cut_in_doubt ? r : make_anew(d, d->damaged > 0, e);
+    }
     if (ps_disk_sync_data(d->fd) < 0) /* a process that was killed may not have come to that */
         return fail_disk(e, "sync " DEAD_FILE);
     d->new_size = 2 * d->bytes + SLACK_BYTES;
@@ -351,5 +363,6 @@ void ps_dead_info(const struct ps_dead *d, struct ps_queue_info *ret)
     ret->dead_letter_bytes = d->bytes;
     memcpy(ret->dead_by_reason, d->by_reason, sizeof ret->dead_by_reason);
     ret->cut_bytes += d->cut_bytes;
+    ret->cut_in_doubt |= d->cut_in_doubt;
     ret->letters_damaged = d->damaged;
 }

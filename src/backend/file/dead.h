@@ -7,7 +7,7 @@
  * the damage. The file is made anew without the unburied when they are most of it, when something
  * in it is damaged, and after a write or a sync that failed; it is emptied when the last letter
  * leaves. What was damaged stays in "dead-letters.damaged" for whoever can mend it by hand. A torn
- * tail was never acknowledged and is cut.
+ * tail is cut; the file with it is kept as "dead-letters.cut", the latest of them.
  *
  * Threads: the caller locks.
  *
@@ -40,6 +40,7 @@ struct ps_dead {
     uint64_t bytes, by_reason[PS_REJECT_COUNT];
 
     uint64_t cut_bytes, damaged; /* what was found when it was opened */
+    bool cut_in_doubt;           /* what was cut may have been durable */
 };
 
 int ps_dead_open(struct ps_dead *d, int dir, bool writable, uint64_t bytes_max, struct ps_err *e);

@@ -101,23 +101,27 @@ static bool is_broken_mark(const uint8_t *bytes, size_t len)
 static int step_over(struct ps_dead *d, struct window *w, uint64_t *at, struct ps_err *e)
 {
     const uint8_t *bytes;
-    size_t len;
+    size_t len, used = 0;
+    struct ps_frame frame;
     uint64_t proof = w->file_size, next = w->file_size;
     int r = look_at(w, *at, &bytes, &len, e);
     if (r == 0 && is_broken_mark(bytes, len)) {
         *at += PS_FRAME_HEADER_BYTES + PS_FRAME_MARK_BYTES;
         return 0;
     }
+    bool is_short = r == 0 && ps_frame_next(bytes, len, &used, &frame) == 0;
     if (r == 0)
         r = find_mark(w, *at + 1, *at + 1, &proof, e);
     if (r == 0)
         r = find_mark(w, *at + 1, 0, &next, e);
     if (r < 0)
         return r;
-    if (proof < w->file_size)
+    if (proof < w->file_size) {
         d->damaged++;
-    else
+    } else {
         d->cut_bytes += next - *at;
+        d->cut_in_doubt |= !is_short || next < w->file_size;
+    }
     *at = next;
     return 0;
 }

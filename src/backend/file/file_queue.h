@@ -28,6 +28,7 @@ struct file_queue {
     bool must_roll;       /* the tail is not to be written to any more */
     uint32_t serials;
     uint64_t cut_bytes; /* of the torn tail that was found */
+    bool cut_in_doubt;  /* it may be damage instead */
 
     int read_fd; /* of the segment being read */
     struct segment reading;

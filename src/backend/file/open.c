@@ -101,8 +101,24 @@ static int examine(struct file_queue *q, const char *name, struct segment *s, co
                        "queue: %s is damaged at byte %zu, and acknowledged events follow: restore "
                        "the file, or move it away to go on without them",
                        name, at);
+    struct ps_frame frame;
     q->cut_bytes = len - at;
+    q->cut_in_doubt = at < len && ps_frame_next(bytes, len, &at, &frame) < 0;
     return 0;
+}
+
+/* One generation of what is cut off, for whoever can mend it by hand. What is merely unfinished is
+ * cut without it, too: a start on a full disk must not fail for that. */
+static int keep_cut(struct file_queue *q, const uint8_t *bytes, size_t len, struct ps_err *e)
+{
+    static const char name[] = "segment.cut";
+    int fd = ps_disk_open(q->dir, name, O_RDWR | O_CREAT | O_TRUNC, 0640), r = 0;
+    if (fd < 0 || ps_disk_write(fd, bytes, len, 0) < 0 || ps_disk_sync_data(fd) < 0 ||
+        ps_disk_sync(q->dir) < 0)
+        r = ps_file_fail(e, name);
+    if (fd >= 0)
+        close(fd);
+    return q->cut_in_doubt ? r : 0;
 }
 
 /* Reads a file from `from` on into *ret, which the caller frees. */
@@ -143,6 +159,8 @@ static int scan_last(struct file_queue *q, struct ps_err *e)
     if (r < 0)
         return r;
     r = examine(q, name, s, bytes, len, e);
+    if (r == 0 && q->writable && q->cut_bytes > 0)
+        r = keep_cut(q, bytes + (len - q->cut_bytes), q->cut_bytes, e);
     free(bytes);
     return r;
 }

@@ -334,6 +334,7 @@ static int info(struct ps_queue *queue, struct ps_queue_info *ret, struct ps_err
     ret->bytes_max = q->limits.bytes_max;
     ret->dead_letter_bytes_max = q->limits.dead_letter_bytes_max;
     ret->cut_bytes += q->cut_bytes;
+    ret->cut_in_doubt |= q->cut_in_doubt;
     pthread_mutex_unlock(&q->lock);
     return 0;
 }
