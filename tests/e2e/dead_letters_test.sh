@@ -52,6 +52,19 @@ is "what is new in it has its letter: 2" "$code $(summary)" "2 0|$N|30"
 is "and nothing else" "$(letters)" 30
 like "listed with its reason" "$("$PATHSTATS" dead-letters list --data-dir "$D")" "closed_day .* /p"
 
+# --- an archive that cannot be read: nothing vanishes, each line keeps its letter (I6) ---
+
+stop_server
+cp -r "$D" "$T/unread"
+rm -r "$T/unread/objects"
+before=$("$PATHSTATS" dead-letters list --json --data-dir "$T/unread" | tr '{' '\n' | grep -c '"position"')
+log_lines 0 500 >"$T/some.log"
+pathstats import --data-dir "$T/unread" --json "$T/some.log"
+is "lines of a day whose archive is gone are refused, all of them" "$code $(summary)" "2 0|0|500"
+is "and each has its letter" \
+    "$("$PATHSTATS" dead-letters list --json --data-dir "$T/unread" | tr '{' '\n' | grep -c '"position"')" $((before + 500))
+ok "the server starts again" start_server "$D"
+
 # --- events over HTTP: the server looks the letters up by itself ---
 
 one_line() { # of the archive, as an event

@@ -402,9 +402,28 @@ static void occurrences_forget_only_what_is_far(void **state)
     ps_occurrences_close(NULL);
 }
 
+/* Of the next file nothing was seen, whichever of the two generations held it (I1: or its first
+ * lines would get the ids of second ones, and importing it again would count them). */
+static void a_reset_forgets_the_older_lines_too(void **state)
+{
+    struct ps_occurrences *seen = ps_occurrences_open();
+    uint32_t times;
+    (void)state;
+    assert_non_null(seen);
+    for (uint64_t line = 1; line <= PS_OCCURRENCES_MAX / 2 + 1; line++)
+        assert_int_equal(ps_occurrences_next(seen, line * UINT64_C(0x9e3779b97f4a7c15), &times), 0);
+    ps_occurrences_next(seen, UINT64_C(0x9e3779b97f4a7c15), &times);
+    assert_int_equal(times, 1); /* the first line is among the older ones */
+    ps_occurrences_reset(seen);
+    ps_occurrences_next(seen, UINT64_C(2) * UINT64_C(0x9e3779b97f4a7c15), &times);
+    assert_int_equal(times, 0);
+    ps_occurrences_close(seen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reset_forgets_the_older_lines_too),
         cmocka_unit_test(reads_the_combined_format),
         cmocka_unit_test(reads_the_common_format),
         cmocka_unit_test(applies_calendar_and_zone),
