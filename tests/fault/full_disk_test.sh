@@ -81,7 +81,7 @@ for how in TERM KILL; do
     ok "$how: it starts on a full disk" start_server "$D" --no-record-self --flush-interval 200ms
     pathstats import --data-dir "$D" tests/data/apache_sample.log
     like "$how: an import finds it, or says so" "$code $err" \
-        '^(0 |3 .*(does not say where it listens|cannot store them right now|queue .* is full))'
+        '^(0 |3 .*does not say where it listens|1 .*(cannot store them right now|queue .* is full))'
     make_room
     ok "$how: with room it is well" eventually health_is ok
     ok "$how: and takes events" eventually accepted
