@@ -33,7 +33,7 @@ struct pending {
     struct ps_raw_event raw;
     enum ps_reject why; /* it is none */
     unsigned number;
-    bool has_hash; /* a log line's */
+    bool has_hash; /* its id comes from its content: a log line, or an event without an id */
     uint64_t hash;
 };
 
@@ -87,16 +87,17 @@ static void parse_ahead(struct importing *m, struct ps_str line, bool cut, unsig
     m->lines++;
     p->number = number;
     p->why = PS_REJECT_TOO_LARGE;
-    p->has_hash = !cut && !is_json(line);
     ps_raw_event_init(&p->raw);
+    p->has_hash = false;
     if (cut)
         return;
+    bool json = is_json(line);
+    p->why = json ? parse_json(m, line, scratch, &p->raw)
+                  : ps_logline_parse(line.ptr, line.len, scratch, &p->raw);
+    p->has_hash = !json || ps_event_needs_fresh(&p->raw);
     if (p->has_hash) {
         p->hash = ps_logline_hash(line.ptr, line.len);
         ps_occurrences_prefetch(m->seen, p->hash);
-        p->why = ps_logline_parse(line.ptr, line.len, scratch, &p->raw);
-    } else {
-        p->why = parse_json(m, line, scratch, &p->raw);
     }
     if (p->why == PS_REJECT_NONE)
         ps_ingest_prefetch(m->ingest, &p->raw);

@@ -1,5 +1,7 @@
 /* sink.c - see sink.h.  SPDX-License-Identifier: MIT */
 #include "cli/sink.h"
+
+#include "cli/interrupt.h"
 #include "cli/sieve.h"
 
 #include "backend/registry.h"
@@ -37,11 +39,26 @@ static struct ps_sunk read_counters(const struct ps_sink *s)
         .accepted = k->fresh, .duplicates = k->duplicates, .refused = k->dead_letters};
 }
 
+static int stop_when_interrupted(void *ctx)
+{
+    (void)ctx;
+    return ps_interrupted() ? PS_ESTOP : 0;
+}
+
+static int wait_idle(struct ps_sink *s, struct ps_err *e)
+{
+    int r = ps_engine_wait_idle(s->engine, stop_when_interrupted, NULL, e);
+    return r == PS_ESTOP ? ps_fail(e, r,
+                                   "interrupted while events that waited in the queue were "
+                                   "being stored; they are kept")
+                         : r;
+}
+
 static int open_here(struct ps_sink *s, struct ps_cli *c, struct ps_err *e)
 {
     int r = ps_engine_open(&s->engine, &c->config, e);
     if (r == 0) /* what an earlier run left in the queue is not this import's */
-        r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
+        r = wait_idle(s, e);
     if (r < 0)
         return r;
     s->before = read_counters(s);
@@ -123,7 +140,7 @@ static int commit_refused(struct ps_sink *s, struct ps_outbox *refused, struct p
 static int check_letters(struct ps_sink *s, struct ps_err *e)
 {
     struct ps_queue_info info;
-    int r = ps_engine_wait_idle(s->engine, NULL, NULL, e);
+    int r = wait_idle(s, e);
     if (r == 0)
         r = ps_queue_info(s->engine->queue, &info, e);
     if (r == 0 && info.dead_letter_bytes >= info.dead_letter_bytes_max)
@@ -196,10 +213,12 @@ int ps_sink_finish(struct ps_sink *s, struct ps_err *e)
     int r = ps_sieve_finish(s->sieve, e);
     int sent = send(s, r < 0 ? NULL : e); /* the others are stored all the same */
     r = r < 0 ? r : sent;
+    if (r == 0 && s->daemon != NULL)
+        ps_sink_daemon_settle(s->daemon);
     if (r < 0 || s->engine == NULL)
         return r;
     r = send_refused(s, e);
-    return r < 0 ? r : ps_engine_wait_idle(s->engine, NULL, NULL, e);
+    return r < 0 ? r : wait_idle(s, e);
 }
 
 struct ps_sunk ps_sink_sunk(const struct ps_sink *s)

@@ -43,4 +43,8 @@ void ps_sink_daemon_close(struct ps_sink_daemon *d); /* NULL is fine */
 int ps_sink_daemon_send(struct ps_sink_daemon *d, const struct ps_parcel *parcel,
                         struct ps_sunk *sunk, struct ps_err *e);
 
+/* Waits, some seconds at most, until the statistics hold what was stored: `top` right after an
+ * import shows it. Not a failure when that takes longer. */
+void ps_sink_daemon_settle(struct ps_sink_daemon *d);
+
 #endif

@@ -20,6 +20,7 @@
 enum {
     BUSY_WAIT_MS = 50,      /* between two tries of a body that finds no room */
     DAEMON_WAIT_MS = 25000, /* without any body taken, before it is given up */
+    SETTLE_WAIT_MS = 5000,  /* for the statistics, at the end */
     BODY_EVENTS_MAX = 5000,
     BODY_BYTES_MAX = 8 * 1024 * 1024,
     ANSWER_MAX = 4 * 1024 * 1024,
@@ -257,4 +258,38 @@ int ps_sink_daemon_send(struct ps_sink_daemon *d, const struct ps_parcel *parcel
         from = to;
     }
     return r;
+}
+
+/* --- the statistics --- */
+
+/* Of a line "NAME N" of /metrics; 0 when there is none. */
+static uint64_t metric(struct ps_str text, const char *name)
+{
+    size_t len = strlen(name);
+    uint64_t n = 0;
+    const char *at = memmem(text.ptr, text.len, name, len), *end = text.ptr + text.len;
+    if (at == NULL)
+        return 0;
+    for (at += len; at < end && *at >= '0' && *at <= '9'; at++)
+        n = n * 10 + (uint64_t)(*at - '0');
+    return n;
+}
+
+void ps_sink_daemon_settle(struct ps_sink_daemon *d)
+{
+    struct ps_clock *clock = ps_clock_system();
+    int64_t until_us = ps_clock_monotonic_us(clock) + (int64_t)SETTLE_WAIT_MS * 1000;
+    uint64_t position = 0, watermark = 0;
+    long status = 0;
+    do {
+        ps_buf_clear(&d->answer);
+        if (ps_client_ask(d->client, "GET", "/metrics", PS_STR_NONE, &d->answer, &status, NULL) < 0)
+            return;
+        struct ps_str text = ps_buf_str(&d->answer);
+        if (position == 0) /* as of now: others may go on */
+            position = metric(text, "\npathstats_aggregator_position ");
+        watermark = metric(text, "\npathstats_aggregator_watermark ");
+        if (watermark < position)
+            ps_clock_sleep_ms(clock, BUSY_WAIT_MS);
+    } while (watermark < position && ps_clock_monotonic_us(clock) < until_us);
 }

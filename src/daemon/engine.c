@@ -2,6 +2,7 @@
 #include "daemon/engine.h"
 
 #include "backend/registry.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "daemon/identity.h"
 #include "daemon/watch.h"
@@ -13,6 +14,7 @@
 enum {
     SEGMENT_BYTES = 64 * 1024 * 1024,
     IDLE_POLL_MS = 20,
+    STUCK_US = 10 * 1000 * 1000,
 };
 
 /* --- the consumer's thread --- */
@@ -288,6 +290,18 @@ int ps_engine_close(struct ps_engine *g, struct ps_err *e)
 
 /* --- waiting --- */
 
+/* What is not stored for so long will not be soon: who waits is told why. */
+static int fail_when_stuck(struct ps_engine *g, struct ps_err *e)
+{
+    static const enum ps_trouble which[] = {PS_TROUBLE_STORE, PS_TROUBLE_DEAD_LETTERS};
+    struct ps_trouble_state state;
+    for (size_t i = 0; i < PS_COUNT_OF(which); i++)
+        if (ps_trouble_get(&g->troubles, which[i], &state) &&
+            ps_clock_monotonic_us(g->clock) - state.since_us >= STUCK_US)
+            return ps_fail(e, state.code, "%s", state.text);
+    return 0;
+}
+
 int ps_engine_wait_idle(struct ps_engine *g, int (*shown)(void *ctx), void *ctx, struct ps_err *e)
 {
     const struct ps_aggregator_counters *counters = ps_aggregator_counters(g->aggregator);
@@ -296,6 +310,8 @@ int ps_engine_wait_idle(struct ps_engine *g, int (*shown)(void *ctx), void *ctx,
         int r = ps_queue_info(g->queue, &info, e);
         if (r == 0 && counters->reached >= info.end_position)
             return 0;
+        if (r == 0)
+            r = fail_when_stuck(g, e);
         if (r == 0 && shown != NULL)
             r = shown(ctx);
         if (r < 0)

@@ -18,6 +18,7 @@ summary() { echo "$(field lines)|$(field accepted)|$(field duplicate)|$(field re
 ok "a server starts" start_server "$D"
 pathstats import --data-dir "$D" --json "$LOG"
 is "new lines are accepted" "$code $(summary)" "0 2000|2000|0|0|0"
+is "and the statistics hold them when it ends" "$(sql "$D" "SELECT sum(requests) FROM path_stats_hourly")" 2000
 pathstats import --data-dir "$D" --json "$LOG"
 is "the same again are duplicates" "$code $(summary)" "0 2000|0|2000|0|0"
 { sed -n 1,3p "$LOG"; echo nonsense; } >"$T/some.log"

@@ -136,7 +136,12 @@ pathstats import --data-dir "$T/broken" "$T/broken.log"
 like "as text with file and line" "$out" "broken.log:7: timestamp_seconds$"
 like "with a sentence for each reason" "$out" "3 × line_syntax: the line is not in "
 like "and the number" "$out" "rejected +6$"
-is "events without an id count again" "$(sql "$T/broken" "SELECT count(*) FROM traffic_events")" 5
+is "an event without an id counts once, by its line (I1)" "$(sql "$T/broken" "SELECT count(*) FROM traffic_events")" 4
+printf '%s\n%s\n' '{"path":"/same","timestamp":1431943200000}' '{"path":"/same","timestamp":1431943200000}' >"$T/same.ndjson"
+pathstats import --data-dir "$T/broken" --json "$T/same.ndjson"
+is "two alike in a file are two" "$code $(summary)" "0 2|2|0|0"
+pathstats import --data-dir "$T/broken" --json "$T/same.ndjson"
+is "and the same two when the file comes again" "$code $(summary)" "0 2|0|2|0"
 echo nonsense >"$T/nonsense.log"
 pathstats import --data-dir "$T/broken" "$T/nonsense.log"
 is "nothing accepted: 2" "$code" 2
