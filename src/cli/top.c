@@ -10,6 +10,7 @@
 #include "cli/term.h"
 #include "cli/window.h"
 
+#include "core/percent.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -262,11 +263,19 @@ static int run_show(struct show *s, bool json)
     return r < 0 ? r : json ? show_json(s, &q) : show_table(s, &q);
 }
 
+/* The path as it would be counted: /~user for /%7euser, /a for /a?x. */
+static struct ps_str as_counted(const struct ps_cli *c, const char *path, char to[PS_PATH_MAX])
+{
+    struct ps_str cut = ps_path_cut((struct ps_str){path, strlen(path)}, to, false);
+    return c->config.percent ? ps_percent_normal(cut, to) : cut;
+}
+
 int ps_cmd_show(struct ps_cli *c)
 {
     struct ps_err e = {0};
     struct ps_datadir dir;
     struct show s = {.e = &e};
+    char bytes[PS_PATH_MAX];
     int r = ps_window_options(c, true, ps_clock_now_ms(ps_clock_system()), &s.window, &e);
     if (r >= 0)
         r = ps_cli_words(c, 1, 1, &e);
@@ -275,7 +284,7 @@ int ps_cmd_show(struct ps_cli *c)
     if (r == 0)
         r = ps_window_place(&s.window, s.store, &e);
     if (r == 0) {
-        s.path = (struct ps_str){c->argv[0], strlen(c->argv[0])};
+        s.path = as_counted(c, c->argv[0], bytes);
         r = run_show(&s, c->config.json);
     }
     ps_store_close(s.store);

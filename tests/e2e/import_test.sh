@@ -203,6 +203,8 @@ like "show has a line for an hour" "$out" "^2015-05-19T12 .* 3 +0 "
 like "show sums up" "$out" "^all of them +156 +0 "
 pathstats show --data-dir "$T/parts" /favicon.ico --json
 is "show --json sums up" "$(json_of '$.total.requests') $(json_of '$.path')" "156 /favicon.ico"
+pathstats show --data-dir "$T/parts" '/%66avicon.ico?x=1' --json
+is "a path is looked up as it is counted" "$(json_of '$.total.requests') $(json_of '$.path')" "156 /favicon.ico"
 pathstats show --data-dir "$T/ndjson" /p0 --json
 is "percentiles lie between the extremes" "$(sqlite3 :memory: "SELECT
     json_extract(j, '\$.minMs') <= json_extract(j, '\$.p50Ms') AND
