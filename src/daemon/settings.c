@@ -9,9 +9,12 @@
 #include "daemon/life.h"
 #include "wrap/webhook.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Puts "pathstats.ini:3: cron_archive: " before the reason; a flag, a variable or the reason itself
  * may name the setting already. */
@@ -48,6 +51,34 @@ static int check_backends(const struct ps_config *c, struct ps_err *e)
 
 /* Opening S3 asks nobody: bucket, endpoint, region and credentials are looked at. A folder is made
  * when the first day goes there. */
+/* "/a/b" to "/a", "/a" to "/", "a" to ".". */
+static void go_up(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        strcpy(path, ".");
+    else
+        slash[slash == path] = '\0';
+}
+
+/* The folder, or the nearest one above that is there: it has to take files. Makes nothing. */
+static int check_archive_dir(const struct ps_config *c, struct ps_err *e)
+{
+    char path[PS_CONFIG_TEXT_MAX];
+    struct stat st;
+    struct ps_err why = {0};
+    snprintf(path, sizeof path, "%s", c->archive_dir);
+    while (stat(path, &st) < 0 && errno == ENOENT && strcmp(path, ".") != 0)
+        go_up(path);
+    if (stat(path, &st) < 0)
+        ps_fail(&why, PS_EINVAL, "%s: %s", path, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        ps_fail(&why, PS_EINVAL, "%s is no folder", path);
+    else if (access(path, W_OK | X_OK) < 0)
+        ps_fail(&why, PS_EINVAL, "%s: %s; let this user write there", path, strerror(errno));
+    return why.code < 0 ? fail_at(c, "archive_dir", &why, e) : 0;
+}
+
 static int check_objects(const struct ps_config *c, struct ps_err *e)
 {
     struct ps_objects *objects = NULL;
@@ -56,6 +87,8 @@ static int check_objects(const struct ps_config *c, struct ps_err *e)
     int r = ps_datadir_init(&dir, c->data_dir, &why);
     if (r < 0)
         return fail_at(c, "data_dir", &why, e);
+    if (strcmp(c->objects, "dir") == 0 && c->archive_dir[0] != '\0')
+        return check_archive_dir(c, e);
     if (strcmp(c->objects, "s3") != 0)
         return 0;
     r = ps_life_open_objects(&objects, c, &dir, &why);

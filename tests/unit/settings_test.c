@@ -26,6 +26,9 @@ static const struct {
     const char *message; /* NULL: right */
 } cases[] = {
     {{{"listen", "127.0.0.1:0"}}, NULL},
+    {{{"archive_dir", "not/there/yet"}}, NULL},
+    {{{"archive_dir", "/dev/null"}}, "--archive-dir: /dev/null is no folder"},
+    {{{"archive_dir", "/dev/null/below"}}, "--archive-dir: /dev/null/below: Not a directory"},
     {{{"listen", ":8787"}}, NULL},
     {{{"listen", "[::1]:8787"}}, NULL},
     {{{"listen", "localhost:8787"}}, NULL},
