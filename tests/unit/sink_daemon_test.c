@@ -157,7 +157,7 @@ static void what_cannot_be_stored_yet_waits(void **state)
 {
     struct daemon *d = *state;
     d->answers[0] = (struct answer){202, "{\"accepted\":10,\"rejected\":0,\"stored\":null}"};
-    assert_int_equal(send_events(d, 10), PS_EBUSY);
+    assert_int_equal(send_events(d, 10), PS_EIO);
     assert_non_null(strstr(d->e.text, "/api/health"));
     expect(d, (struct ps_sunk){.waiting = 10});
 }
