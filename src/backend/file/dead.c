@@ -258,7 +258,9 @@ int ps_dead_bury(struct ps_dead *d, const struct ps_dead_letter *letters, size_t
         add_frame(&frames, &payload, false);
         struct ps_dead_entry entry = {letters[i].position, d->size + frames.len - payload.len,
                                       (uint32_t)payload.len, (uint16_t)letters[i].why};
-        if (d->bytes + payload.len > d->bytes_max)
+        if (payload.failed)
+            r = ps_fail(e, payload.failed, "queue: no memory for a dead letter");
+        else if (d->bytes + payload.len > d->bytes_max)
             r = fail_full(d, e);
         else if (ps_dead_add(d, entry) < 0)
             r = ps_fail(e, PS_ENOMEM, "queue: no memory for the dead letters");

@@ -104,9 +104,11 @@ static int load_misdated(struct sqlite_store *s, struct ps_err *e)
     int r = ps_db_prepare(&s->db, "SELECT value FROM meta WHERE name = 'misdated'", &q, e);
     if (r < 0)
         return r;
-    s->misdated = sqlite3_step(q) == SQLITE_ROW && sqlite3_column_int(q, 0) != 0;
+    int step = sqlite3_step(q);
+    s->misdated = step == SQLITE_ROW && sqlite3_column_int(q, 0) != 0;
+    r = step == SQLITE_ROW || step == SQLITE_DONE ? 0 : ps_db_fail(&s->db, e, "meta");
     sqlite3_finalize(q);
-    return 0;
+    return r;
 }
 
 int ps_sqlite_load_days(struct sqlite_store *s, struct ps_err *e)
