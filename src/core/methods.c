@@ -1,6 +1,8 @@
 /* methods.c - see methods.h.  SPDX-License-Identifier: MIT */
 #include "core/methods.h"
 
+#include "core/text.h"
+
 /* The order is part of the stored form; the last one takes what is not named. */
 static const struct ps_str names[PS_METHODS_COUNT] = {
     {"GET", 3},   {"HEAD", 4},   {"POST", 4},    {"PUT", 3},
@@ -53,22 +55,6 @@ static bool take_name(const char **at, const char *end, size_t first, size_t *re
     return false;
 }
 
-/* 1 to `max`, without leading zeros. */
-static bool take_count(const char **at, const char *end, uint64_t max, uint64_t *ret)
-{
-    uint64_t value = 0;
-    if (*at == end || **at == '0')
-        return false;
-    for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
-        uint64_t digit = (uint64_t)(**at - '0');
-        if (digit > max || value > (max - digit) / 10)
-            return false;
-        value = value * 10 + digit;
-    }
-    *ret = value;
-    return value > 0;
-}
-
 bool ps_methods_parse(struct ps_str text, uint64_t max, struct ps_methods *ret)
 {
     struct ps_methods m = {{0}};
@@ -76,7 +62,7 @@ bool ps_methods_parse(struct ps_str text, uint64_t max, struct ps_methods *ret)
     for (size_t i = 0, first = 0; at < end; first = i + 1) {
         if (first > 0 && *at++ != ',')
             return false;
-        if (!take_name(&at, end, first, &i) || !take_count(&at, end, max, &m.counts[i]))
+        if (!take_name(&at, end, first, &i) || !ps_text_take_count(&at, end, max, &m.counts[i]))
             return false;
         max -= m.counts[i];
     }

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/err.h"
+#include "core/text.h"
 
 enum { FIRST_CODES = 4 };
 
@@ -56,22 +57,6 @@ size_t ps_statuses_format(const struct ps_statuses *s, char *to)
     return len;
 }
 
-/* 1 to `max`, without leading zeros. */
-static bool take_count(const char **at, const char *end, uint64_t max, uint64_t *ret)
-{
-    uint64_t value = 0;
-    if (*at == end || **at == '0')
-        return false;
-    for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
-        uint64_t digit = (uint64_t)(**at - '0');
-        if (digit > max || value > (max - digit) / 10)
-            return false;
-        value = value * 10 + digit;
-    }
-    *ret = value;
-    return value > 0;
-}
-
 int ps_statuses_parse(struct ps_str text, uint64_t max, const struct ps_alloc *alloc,
                       struct ps_statuses *ret)
 {
@@ -81,8 +66,8 @@ int ps_statuses_parse(struct ps_str text, uint64_t max, const struct ps_alloc *a
         uint64_t code, count;
         if (ret->len > 0 && *at++ != ',')
             return PS_ECORRUPT;
-        if (!take_count(&at, end, PS_STATUS_MAX, &code) || code <= last || at == end ||
-            *at++ != ':' || !take_count(&at, end, max, &count))
+        if (!ps_text_take_count(&at, end, PS_STATUS_MAX, &code) || code <= last || at == end ||
+            *at++ != ':' || !ps_text_take_count(&at, end, max, &count))
             return PS_ECORRUPT;
         int r = ps_statuses_reserve(ret, 1, alloc);
         if (r < 0)

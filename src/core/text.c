@@ -93,3 +93,18 @@ struct ps_str ps_text_mend(struct ps_str s, char *to, size_t max)
 {
     return clean(s, to, max, true);
 }
+
+bool ps_text_take_count(const char **at, const char *end, uint64_t max, uint64_t *ret)
+{
+    uint64_t value = 0;
+    if (*at == end || **at == '0')
+        return false;
+    for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
+        uint64_t digit = (uint64_t)(**at - '0');
+        if (digit > max || value > (max - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret = value;
+    return value > 0;
+}

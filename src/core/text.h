@@ -13,4 +13,8 @@ struct ps_str ps_text_clean(struct ps_str s, char *to, size_t max);
 /* The same, with each byte that is not UTF-8 as U+FFFD. */
 struct ps_str ps_text_mend(struct ps_str s, char *to, size_t max);
 
+/* A decimal of 1 to `max` without leading zeros at *at, which moves past it; false for anything
+ * else. */
+bool ps_text_take_count(const char **at, const char *end, uint64_t max, uint64_t *ret);
+
 #endif
