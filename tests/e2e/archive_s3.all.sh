@@ -41,7 +41,7 @@ AWS_SECRET_ACCESS_KEY=wrong archive run --date "$day"
 like "a wrong secret: run fails and says why" "$code $err" "^1 .*(403|SignatureDoesNotMatch|denied)"
 archive list
 like "a wrong secret: the day is failed, with the reason" "$out" \
-    "$day  failed .*(403|SignatureDoesNotMatch|denied)"
+    "$day +failed .*(403|SignatureDoesNotMatch|denied)"
 is "a wrong secret: the day stays" "$(stored_events "$D")" $N
 unlike "a wrong secret: it is shown nowhere" "$out$err" wrong
 
@@ -113,7 +113,7 @@ like "restore" "$code $out" "^0 restored $day: "
 is "all events are there again" "$(stored_events "$D") $(day_status "$D")" "$N restored"
 is "and were not counted again" "$(sql "$D" "SELECT sum(requests) FROM path_stats_hourly")" $N
 archive run
-like "archived once more" "$code $out" "^0 1 days archived"
+like "archived once more" "$code $out" "^0 1 day archived"
 fetch >"$T/code"
 is "the same object" "$(sha256sum <"$T/object.gz" | cut -d' ' -f1)" \
     "$(sql "$D" "SELECT sha256 FROM archive_metadata WHERE date = '$day'")"

@@ -9,6 +9,7 @@
  */
 #include "base/check.h"
 #include "base/err.h"
+#include "core/aggregate.h"
 #include "core/clients.h"
 #include "core/sample.h"
 
